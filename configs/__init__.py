@@ -1,0 +1,1 @@
+"""Configs, one per kind of run."""

@@ -1,0 +1,1 @@
+"""The codec: transforms, priors, and the bytes between them."""
