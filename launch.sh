@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# One entry. No argument: install if needed, then the quickstart. `./launch.sh --help` for the rest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+python=${PYTHON:-python3}
+stamp=.venv/installed
+wanted=$(cat requirements.txt constraints.txt requirements-dev.txt | cksum)
+
+if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        { echo "synjax: needs Python 3.11 or newer, found $("$python" -V); set PYTHON" >&2; exit 2; }
+    echo "Installing into .venv (once) ..."
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        -r requirements.txt -r requirements-dev.txt -c constraints.txt
+    echo "$wanted" >"$stamp"
+fi
+
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$PWD/.venv/jax_cache}
+export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
+
+if [ "${1:-}" = test ]; then
+    shift
+    exec .venv/bin/python -m pytest "$@"
+fi
+exec .venv/bin/python -m synjax.main "$@"

@@ -1,0 +1,61 @@
+"""The artefact: all that encoding and decoding need, as one value with a fingerprint."""
+
+import dataclasses
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synjax.codec import container, padding, synonymous, tables
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Artefact:
+    """A codec ready for use.
+
+    Attributes:
+      codec: the architecture.
+      params: bound parameters.
+      tables: `tables.Tables` per latent group.
+      fingerprint: 8 bytes that identify the three.
+    """
+
+    codec: synonymous.Codec
+    params: dict
+    tables: tuple[tables.Tables, ...]
+    fingerprint: bytes
+
+
+def make(codec, params, lambda_d, lambda_p):
+    """An artefact, in memory.
+
+    Args:
+      codec: the architecture.
+      params: trained (averaged) parameters, not bound.
+      lambda_d: the point of the grid to bind them at, with `lambda_p`.
+      lambda_p: see `lambda_d`.
+
+    Returns:
+      `Artefact`.
+
+    Raises:
+      ValueError: a parameter that is not finite, or a codec that does not fit the format.
+    """
+    if codec.levels > container.MAX_LEVELS:
+        raise ValueError(f"codec.groups may be at most {container.MAX_LEVELS}, got {codec.levels}")
+    if codec.rank and padding.BUCKET % codec.stride:
+        raise ValueError(f"codec.stride must divide {padding.BUCKET}, got {codec.stride}")
+    bound = codec.bind(params, lambda_d, lambda_p)
+    bound = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), bound)
+    digest = hashlib.sha256(repr(codec).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(bound):
+        leaf, name = np.asarray(leaf), jax.tree_util.keystr(path)
+        if not np.all(np.isfinite(leaf)):
+            raise ValueError(f"the codec's parameter {name} is not finite")
+        digest.update(f"{name} {leaf.shape} ".encode() + leaf.astype("<f4").tobytes())
+    groups = tables.build(codec, bound)
+    for group in groups:
+        for counts in group.counts:
+            digest.update(counts.astype("<i4").tobytes())
+    return Artefact(codec, bound, groups, digest.digest()[:8])

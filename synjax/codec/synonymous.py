@@ -1,0 +1,402 @@
+"""The synonymous codec: x → ȳ_s → {x̂_j}, as pure functions of parameters (Eq. 9–14).
+
+Shapes: B batch, M synset members, S spatial axes of x, S' of the latent, C channels of x,
+K latent channels in L groups, E detail channels.
+
+A latent is the dict {"y", "mask"}; symbols are {"hard", "noisy"}, both relative to the centre that
+the prior predicts: the integers that are coded, and the point where the rate is evaluated, which
+is the same in all but stage `fidelity`. A completed latent is {"shared", "detail"}: what all
+members of the synset have in common (y_s and its consequences) and what is each member's own (ŷ_ε).
+The split keeps the cost of M members near that of one.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synjax.codec import detail, klt, modulation, priors, rounding, transforms
+
+
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """Architecture of a codec; all methods are pure.
+
+    Attributes:
+      shape: shape of one example without its sizes that may vary: (H, W, C) → rank 2 and C.
+      groups: channels of each latent group; L = len(groups), K = sum(groups).
+      grid: the λ's that one set of parameters serves.
+      analysis_width, synthesis_widths, prior_width: channels of the networks; vectors use the
+        first of `synthesis_widths`.
+      stride: pixels per latent position along each spatial axis.
+    """
+
+    rank: int
+    channels: int
+    groups: tuple[int, ...]
+    grid: modulation.Grid
+    analysis_width: int = 48
+    synthesis_widths: tuple[int, int, int] = (128, 64, 48)
+    prior_width: int = 96
+    stride: int = 16
+
+    def __post_init__(self):
+        """Raises ValueError on an architecture that cannot be built."""
+        if self.rank not in (0, 2):
+            raise ValueError(f"codec.rank must be 0 (vectors) or 2 (pictures), got {self.rank}")
+        if not self.groups or min(self.groups) < 1:
+            raise ValueError(f"codec.groups must be positive channel counts, got {self.groups}")
+        if self.latents > self.coefficients:
+            raise ValueError(
+                f"codec.groups sum to {self.latents}, more than the {self.coefficients} "
+                "coefficients of the KLT"
+            )
+        if self.rank and (self.stride < 8 or self.stride & (self.stride - 1)):
+            raise ValueError(f"codec.stride must be a power of two from 8, got {self.stride}")
+
+    @property
+    def latents(self):
+        """K."""
+        return sum(self.groups)
+
+    @property
+    def levels(self):
+        """L."""
+        return len(self.groups)
+
+    @property
+    def coefficients(self):
+        """E: coefficients of the full KLT, per latent position."""
+        return self.channels * self.stride**self.rank
+
+    @property
+    def _analysis(self):
+        if self.rank == 0:
+            return transforms.VectorAnalysis(self.latents, self.analysis_width)
+        return transforms.ImageAnalysis(self.latents, self.analysis_width, self.stride)
+
+    @property
+    def _synthesis(self):
+        if self.rank == 0:
+            return transforms.VectorSynthesis(self.synthesis_widths[0])
+        return transforms.ImageSynthesis(self.synthesis_widths, self.channels, self.stride)
+
+    @property
+    def _detail(self):
+        return detail.Detail(
+            self.coefficients, self.latents, self.levels, self.grid.perceptual, self.rank
+        )
+
+    def _prior(self, k):
+        if k == 0:
+            return priors.Factorised(self.groups[0])
+        return priors.Conditional(self.groups[k], self.prior_width, self.rank)
+
+    def init(self, key, x):
+        """Parameters that start where classical transform coding ends.
+
+        Args:
+          key: JAX random key.
+          x: sample of the source [B, *S, C], enough to estimate the KLT from: several times
+            `coefficients` patches.
+
+        Returns:
+          {"analysis", "prior", "detail", "synthesis"}: what a stage freezes is named by these keys.
+
+        Raises:
+          ValueError: x is not finite.
+        """
+        patches = transforms.space_to_depth(x, self.stride) if self.rank else x
+        patches = np.asarray(patches).reshape(-1, self.coefficients)
+        mean, basis, variances = klt.transform(patches)
+        deviation = np.sqrt(variances + 1e-8)
+        step = klt.step_size(self.grid.lambda_d)[:, None]  # [D, 1]
+        in_steps = deviation[None, : self.latents] / step  # [D, K]
+        rows = self.grid.rows
+
+        keys = iter(jax.random.split(key, 3 + self.levels))
+        features = jnp.ones(self.grid.size)
+        sizes = tuple(self.stride for _ in range(self.rank))
+        latent_sizes = tuple(1 for _ in range(self.rank))
+        example = jnp.zeros((1, *sizes, self.channels))
+        shared = jnp.zeros((1, *latent_sizes, self.latents + 1))
+        own = jnp.zeros((1, 1, *latent_sizes, self.coefficients))
+
+        analysis = jax.jit(self._analysis.init)(next(keys), example, features)["params"]
+        leaves = {"mean": mean, "klt": basis[: self.latents], "deviation": deviation}
+        analysis |= leaves | {"deviation": deviation[: self.latents]}
+        analysis["log_gain"] = rows(np.log(1 / step) + np.zeros_like(in_steps))
+        synthesis = jax.jit(self._synthesis.init)(next(keys), shared, own, features)["params"]
+        kept = deviation if self.rank == 0 else deviation[: self.latents]
+        synthesis |= {"mean": mean, "klt": basis, "deviation": kept}
+        synthesis["log_step"] = rows(np.log(step) + np.zeros_like(in_steps))
+
+        prior, first = {}, 0
+        for k, size in enumerate(self.groups):
+            own_steps = in_steps[:, first : first + size]
+            if k == 0:
+                leaves = jax.jit(self._prior(0).init)(next(keys), features)["params"]
+                thirds = np.array([-0.8, 0.0, 0.8])
+                leaves["offsets"] = rows(
+                    (own_steps[..., None] * thirds).reshape(len(own_steps), -1)
+                )
+                leaves["log_scales"] = rows(np.repeat(np.log(0.3 * own_steps + 0.05), 3, axis=1))
+            else:
+                earlier = jnp.zeros((1, *latent_sizes, first))
+                leaves = jax.jit(self._prior(k).init)(next(keys), earlier, features)["params"]
+                leaves["log_input"] = rows(np.log(in_steps[:, :first] + 0.1))
+                leaves["log_spread"] = rows(np.log(own_steps))
+                leaves["log_scale"] = rows(np.log(0.3 * own_steps + 0.05))
+            prior[f"group_{k}"] = leaves
+            first += size
+
+        details = jax.jit(self._detail.init)(next(keys), shared, 1, features)["params"]
+        # Reverse water-filling: the error of a coefficient is the water level where it is coded.
+        water = np.minimum(variances[None], step**2 / 12)
+        details["log_sigma"] = rows(0.5 * np.log(water + 1e-8))
+        params = {
+            "analysis": analysis,
+            "prior": prior,
+            "detail": details,
+            "synthesis": synthesis,
+        }
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+
+    def bind(self, params, lambda_d, lambda_p):
+        """Parameters at one (λ_d, λ_p); every function below needs bound ones.
+
+        Args:
+          params: from `init`.
+          lambda_d, lambda_p: scalars, may be traced.
+
+        Returns:
+          params with the λ features beside the four keys.
+        """
+        return {**params, "features": self.grid.features(lambda_d, lambda_p)}
+
+    def analyse(self, params, x, mask=None):
+        """g_a (Eq. 11).
+
+        Args:
+          params: bound parameters.
+          x: [B, *S, C]; S multiples of the stride.
+          mask: [B, *S', 1] of zeros and ones, or None for all ones: latent positions that exist.
+            The rest of a padded batch costs no bits and is seen alike on both sides.
+
+        Returns:
+          The latent {"y": [B, *S', K], "mask": [B, *S', 1]}.
+        """
+        y = self._analysis.apply({"params": params["analysis"]}, x, params["features"])
+        return {"y": y, "mask": jnp.ones((*y.shape[:-1], 1)) if mask is None else mask}
+
+    def _split(self, channels):
+        return jnp.split(channels, np.cumsum(self.groups)[:-1], axis=-1)
+
+    def _conditional(self, params, k, earlier):
+        """Centre, log-scale and shape of group k ≥ 1 given ŷ of the groups before it."""
+        return self._prior(k).apply(
+            {"params": params["prior"][f"group_{k}"]}, earlier, params["features"]
+        )
+
+    def _mixtures(self, params, hard):
+        """Per group the centre and the density (offsets, log_scales, logits) given hard symbols."""
+        symbols = self._split(hard)
+        factorised = self._prior(0).apply(
+            {"params": params["prior"]["group_0"]}, params["features"]
+        )
+        lead = (1,) * (hard.ndim - 1)
+        mixtures = [jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape), factorised)]
+        centres = [jnp.zeros_like(symbols[0])]
+        known = symbols[0]
+        for k in range(1, self.levels):
+            centre, log_scale, shape = self._conditional(params, k, known)
+            centres.append(centre)
+            mixtures.append(priors.conditional_mixture(log_scale, shape))
+            known = jnp.concatenate([known, centre + symbols[k]], -1)
+        return centres, mixtures
+
+    def quantise(self, params, latent, key=None):
+        """ȳ_s with rounding, y̆_s with noise; rounding is centred on the predicted value.
+
+        The centre depends on the parameters, so that they are an argument here.
+
+        Args:
+          params: bound parameters.
+          latent: from `analyse`.
+          key: None rounds; with a key, "hard" rounds straight through and "noisy" adds uniform
+            noise (rate by noise, everything else by rounding: Minnen & Singh 2020,
+            arXiv:2007.08739).
+
+        Returns:
+          Symbols {"hard": [B, *S', K], "noisy": [B, *S', K]}.
+        """
+        groups = self._split(latent["y"])
+        hard, noisy = [], []
+        known = None
+        for k, y in enumerate(groups):
+            centre = self._conditional(params, k, known)[0] if k else jnp.zeros_like(y)
+            offset = y - centre
+            if key is None:
+                symbol = relaxed = rounding.hard(offset)
+            else:
+                symbol = rounding.straight_through(offset)
+                relaxed = rounding.noisy(offset, jax.random.fold_in(key, k))
+            symbol, relaxed = symbol * latent["mask"], relaxed * latent["mask"]
+            hard.append(symbol)
+            noisy.append(relaxed)
+            value = symbol + centre
+            known = value if known is None else jnp.concatenate([known, value], -1)
+        return {
+            "hard": jnp.concatenate(hard, -1),
+            "noisy": jnp.concatenate(noisy, -1),
+            "mask": latent["mask"],
+        }
+
+    def group_bits(self, params, symbols):
+        """−log₂ p of each group given the groups before it: bits [B, L]."""
+        _, mixtures = self._mixtures(params, symbols["hard"])
+        total = []
+        for symbol, mixture in zip(self._split(symbols["noisy"]), mixtures, strict=True):
+            information = priors.bits(symbol, *mixture) * symbols["mask"]
+            total.append(information.sum(tuple(range(1, information.ndim))))
+        return jnp.stack(total, -1)
+
+    def rate(self, params, symbols, level):
+        """E[−log₂ p(ȳ_s)], the last term of Eq. 62, at one level.
+
+        Args:
+          params: bound parameters.
+          symbols: from `quantise`.
+          level: scalar 1…L, may be traced: all groups stay, the unsent are masked.
+
+        Returns:
+          Bits [B].
+        """
+        sent = (jnp.arange(self.levels) < level).astype(jnp.float32)
+        return self.group_bits(params, symbols) @ sent
+
+    def coding_scales(self, params, symbols):
+        """Index of the coding table of every symbol of the groups k ≥ 1, given the groups before.
+
+        Args:
+          params: bound parameters.
+          symbols: hard symbols; those of group k and later do not influence the index of group k.
+
+        Returns:
+          List of int32 [B, *S', groups[k]], k = 1…L − 1.
+        """
+        _, mixtures = self._mixtures(params, symbols["hard"])
+        return [priors.scale_index(mixture[1][..., 0]) for mixture in mixtures[1:]]
+
+    def uniform_channels(self):
+        """K + E: uniforms that one latent position of one member consumes."""
+        return self.latents + self.coefficients
+
+    def complete(self, params, symbols, level, uniforms=None):
+        """Adds to what was sent what the decoder invents (Eq. 14).
+
+        Args:
+          params: bound parameters.
+          symbols: from `quantise`.
+          level: scalar 1…L, may be traced.
+          uniforms: [B, M, *S', K + E] in (0, 1); None for a decoder without randomness, in which
+            unsent groups take their conditional mean, M is one and there is no detail.
+
+        Returns:
+          {"shared": [B, *S', K + 1], "detail": [B, M, *S', E]}. Shared holds the sent groups and
+          the conditional mean of the rest, in steps, and the level as a share of L, from which the
+          synthesis knows which is which. Detail is in coefficients.
+        """
+        hard = self._split(symbols["hard"])
+        members = 1 if uniforms is None else uniforms.shape[1]
+        sent = [(k < level) for k in range(self.levels)]
+        shared, deviation = hard[0], None
+        if uniforms is not None and self.levels > 1:
+            drawn = self._split(uniforms[..., : self.latents])
+            path = jnp.repeat(hard[0], members, 0)  # [B·M, *S', K_<k]
+            deviation = [jnp.zeros((len(hard[0]), members, *hard[0].shape[1:]))]
+        for k in range(1, self.levels):
+            centre, _, _ = self._conditional(params, k, shared)
+            known = centre + jnp.where(sent[k], hard[k], 0.0)
+            shared = jnp.concatenate([shared, known], -1)
+            if deviation is not None:
+                own, log_scale, shape = self._conditional(params, k, path)
+                u = drawn[k].reshape(own.shape)
+                own = own + priors.sample(u, log_scale, shape)
+                full = jnp.repeat(known, members, 0)
+                own = jnp.where(sent[k], full, own)
+                path = jnp.concatenate([path, own], -1)
+                # Around the difference: the gradient of a sent group is already in `shared`.
+                apart = jax.lax.stop_gradient(own - full)
+                deviation.append(apart.reshape(-1, members, *known.shape[1:]))
+        share = jnp.full((*shared.shape[:-1], 1), 1.0) * (level / self.levels)
+        shared = jnp.concatenate([shared, share], -1)
+        if uniforms is None:
+            own = jnp.zeros((len(shared), 1, *shared.shape[1:-1], self.coefficients))
+            return {"shared": shared, "detail": own}
+        mean, log_sigma, amplitude, weight = self._detail_of(params, shared, level)
+        noise = detail.quantile(uniforms[..., self.latents :])
+        own = mean[:, None] + jnp.exp(log_sigma)[:, None] * noise
+        own = own * modulation.channelwise(amplitude, own)
+        if deviation is not None:
+            step = self._step(params)
+            sampled = jnp.concatenate(deviation, -1)
+            sampled = sampled * modulation.channelwise(weight * step, sampled)
+            own = own + self._pad_latents(sampled)
+        return {"shared": shared, "detail": own}
+
+    def _detail_of(self, params, shared, level):
+        return self._detail.apply({"params": params["detail"]}, shared, level, params["features"])
+
+    def _pad_latents(self, coefficients):
+        """[..., K] → [..., E]: the coefficients that are never coded are zero."""
+        missing = self.coefficients - self.latents
+        return jnp.pad(coefficients, [(0, 0)] * (coefficients.ndim - 1) + [(0, missing)])
+
+    def detail_bits(self, params, symbols, x, mean_member, shared, level):
+        """−log₂ p(y_ε | ȳ_s) of the detail that the encoder sees: what stage `fidelity` fits.
+
+        The detail is the error of the reconstruction, in KLT coefficients, less the unsent
+        symbols, which the prior describes. Only params["detail"] receives a gradient.
+
+        Args:
+          params: bound parameters.
+          symbols: from `quantise`.
+          x: [B, *S, C].
+          mean_member: [B, *S, C], the reconstruction without randomness at this level.
+          shared: [B, *S', K + 1] from `complete` at this level.
+          level: scalar 1…L, may be traced.
+
+        Returns:
+          Bits per source element, up to a constant; scalar.
+        """
+        error = x - mean_member
+        error = transforms.space_to_depth(error, self.stride) if self.rank else error
+        error = error @ params["synthesis"]["klt"].T  # [B, *S', E]
+        unsent = [
+            jnp.where(k < level, 0.0, group) for k, group in enumerate(self._split(symbols["hard"]))
+        ]
+        unsent = jnp.concatenate(unsent, -1)
+        unsent = unsent * modulation.channelwise(self._step(params), unsent)
+        target, shared = jax.lax.stop_gradient((error - self._pad_latents(unsent), shared))
+        mean, log_sigma, _, _ = self._detail_of(params, shared, level)
+        return detail.gaussian_bits(target, mean, log_sigma).mean()
+
+    def _step(self, params):
+        """Quantisation steps [K] as the synthesis knows them; the detail does not train them."""
+        return jax.lax.stop_gradient(jnp.exp(params["features"] @ params["synthesis"]["log_step"]))
+
+    def synthesise(self, params, latent):
+        """g_s: the reconstructed synset X̂ (Eq. 14).
+
+        Args:
+          params: bound parameters.
+          latent: from `complete`.
+
+        Returns:
+          [B, M, *S, C], not clipped.
+        """
+        return self._synthesis.apply(
+            {"params": params["synthesis"]}, latent["shared"], latent["detail"], params["features"]
+        )

@@ -1,0 +1,208 @@
+"""From a source to training batches and evaluation examples.
+
+Training batches are addressed by step, so a restarted run reads what the interrupted one would
+have read, and sharded by row, so any number of processes reads the same global batches.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from PIL import Image
+
+# A photograph is drawn in proportion to its pixels, up to this many: the two largest would
+# otherwise supply two thirds of all crops.
+PIXEL_CAP = 250_000
+STEPS = 2**31
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One thing to evaluate: an image [H, W, C] in [0, 1], or vectors [N, n]; float32."""
+
+    name: str
+    x: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop(grain.transforms.RandomMap):
+    """Draw a photograph and a square of it, reduce the square to [crop, crop, 3], turn it."""
+
+    images: list[np.ndarray]
+    crop: int
+    scale_range: tuple[float, float]
+    recolour: float
+
+    def __post_init__(self):
+        weights = [min(PIXEL_CAP, image.shape[0] * image.shape[1]) for image in self.images]
+        object.__setattr__(self, "cumulative", np.cumsum(weights) / np.sum(weights))
+
+    def random_map(self, element: int, rng: np.random.Generator) -> np.ndarray:
+        """A crop, uint8 [crop, crop, 3]; `element` only numbers the draw, and is not used."""
+        image = self.images[np.searchsorted(self.cumulative, rng.random(), side="right")]
+        height, width = image.shape[:2]
+        # Whole source pixels, so that scale 1 is an exact copy and only real reduction filters.
+        side = min(round(self.crop / rng.uniform(*self.scale_range)), height, width)
+        top = rng.integers(height - side + 1)
+        left = rng.integers(width - side + 1)
+        square = image[top : top + side, left : left + side]
+        if side != self.crop:
+            resized = Image.fromarray(square).resize((self.crop,) * 2, Image.Resampling.HAMMING)
+            square = np.asarray(resized)
+        down, right, transpose = rng.integers(2, size=3)
+        square = square[:: 1 - 2 * down, :: 1 - 2 * right]
+        square = square.transpose(1, 0, 2) if transpose else square
+        return recoloured(square, self.recolour, rng) if self.recolour else square
+
+
+def recoloured(square: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """The same picture in other colours: hue, saturation and contrast changed at random.
+
+    A handful of photographs holds a handful of colours; a prior trained on them pays for every
+    other one. The hue turns by N(0, (0.7·strength)²) radians about the grey axis, saturation and
+    contrast are multiplied by log-normal factors of 0.25 and 0.15 times `strength`.
+
+    Args:
+      square: uint8 [H, W, 3].
+      strength: positive.
+      rng: source of the three draws.
+
+    Returns:
+      uint8 [H, W, 3], clipped.
+    """
+    angle, saturation, contrast = strength * rng.normal(size=3) * (0.7, 0.25, 0.15)
+    grey = np.full((3, 3), 1 / 3)
+    x, y, z = np.ones(3) / np.sqrt(3)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    turn = np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * cross
+    matrix = np.exp(contrast) * (grey + np.exp(saturation) * turn)
+    mean = square.mean()
+    changed = (square - np.float32(mean)) @ matrix.T.astype(np.float32) + np.float32(mean)
+    return np.clip(np.round(changed), 0, 255).astype(np.uint8)
+
+
+def train_batches(
+    source,
+    *,
+    batch: int,
+    crop: int | None = None,
+    scale_range: tuple[float, float] = (0.5, 1.0),
+    recolour: float = 0.0,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    start_step: int = 0,
+    threads: int = 2,
+) -> Iterator[np.ndarray]:
+    """Endless training batches: random crops of images, or consecutive samples of vectors.
+
+    Image batches are float32 [batch / process_count, crop, crop, 3] in [0, 1]: a photograph drawn
+    in proportion to min(pixels, PIXEL_CAP), reduced by a factor uniform in `scale_range` (raised
+    where the photograph is too small for it), cropped, flipped and transposed at random, and given
+    other colours where `recolour`, the strength of that, is positive. Vector
+    batches are float32 [batch / process_count, n]: independent samples need no shuffling, so
+    batch k holds samples o + k * batch, ... modulo the source's length, `seed` choosing o.
+
+    Batch k is a pure function of (seed, k, process); `start_step` is the k of the first one.
+    Process p holds rows p, p + process_count, ... of the batch that a single process would read.
+    `threads` batches are prepared at once ahead of their use (0: in the caller's thread).
+
+    Raises ValueError, before the first batch, for numbers out of range, a crop that does not fit
+    every photograph, a batch that the processes cannot share equally, an unreadable photograph.
+    """
+    _require_numbers(batch, seed, process_index, process_count, start_step, threads)
+    if source.kind == "image":
+        images = [source[i] for i in range(len(source))]
+        names = [source.name(i) for i in range(len(source))]
+        _require_crop(images, names, crop, scale_range)
+        if recolour < 0:
+            raise ValueError(f"recolour must not be negative, got {recolour}")
+        draws = grain.MapDataset.range(STEPS * batch)
+        draws = draws.random_map(RandomCrop(images, crop, tuple(scale_range), recolour), seed=seed)
+        shard = draws[process_index::process_count]
+        batches = shard.batch(batch // process_count, batch_fn=_stack)
+    else:
+        if crop is not None:
+            raise ValueError(f"crop must be None for a source of vectors, got {crop}")
+        if batch > len(source):
+            raise ValueError(f"batch {batch} is larger than the source: {len(source)} samples")
+        offset = np.random.default_rng(seed).integers(len(source))
+        rows = offset + np.arange(process_index, batch, process_count)
+        batches = grain.MapDataset.range(STEPS).map(
+            lambda step: source.rows((step * batch + rows) % len(source))
+        )
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    return iter(batches[start_step:].to_iter_dataset(options))
+
+
+def evaluation_examples(source, *, limit: int | None = None) -> list[Example]:
+    """The source's first `limit` items (None: all), whole and in order.
+
+    Images give one Example each; vectors give a single Example that holds them all.
+    Raises ValueError for a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1 or None, got {limit}")
+    count = min(len(source), limit or len(source))
+    if source.kind == "vector":
+        name = f"{source.name(0)}..{count - 1}"
+        return [Example(name, source.rows(np.arange(count)))]
+    return [Example(source.name(i), _stack([source[i]])[0]) for i in range(count)]
+
+
+def bucket_shape(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """(H, W) rounded up to multiples of `multiple`, so that few shapes are compiled.
+
+    Raises ValueError where a side or `multiple` is below 1.
+    """
+    if multiple < 1 or min(shape) < 1:
+        raise ValueError(f"shape and multiple must be positive, got {shape} and {multiple}")
+    height, width = (math.ceil(side / multiple) * multiple for side in shape)
+    return height, width
+
+
+def pad_to(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """An image [H, W, C] extended to [*shape, C]: its bottom and right edges are repeated.
+
+    Raises ValueError where `shape` is smaller than the image.
+    """
+    below, right = shape[0] - x.shape[0], shape[1] - x.shape[1]
+    if below < 0 or right < 0:
+        raise ValueError(f"cannot pad {x.shape[0]}x{x.shape[1]} to the smaller {tuple(shape)}")
+    return np.pad(x, ((0, below), (0, right), (0, 0)), mode="edge")
+
+
+def _stack(images: list[np.ndarray]) -> np.ndarray:
+    return np.stack(images) / np.float32(255)  # [B, H, W, 3] in [0, 1]
+
+
+def _require_numbers(batch, seed, process_index, process_count, start_step, threads):
+    if process_count < 1:
+        raise ValueError(f"process_count must be at least 1, got {process_count}")
+    if not 0 <= process_index < process_count:
+        raise ValueError(f"process_index must be in 0..{process_count - 1}, got {process_index}")
+    if batch < 1 or batch % process_count:
+        raise ValueError(f"batch {batch} must be a positive multiple of {process_count} processes")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be in 0..{2**32 - 1}, got {seed}")
+    if not 0 <= start_step < STEPS:
+        raise ValueError(f"start_step must be in 0..{STEPS - 1}, got {start_step}")
+    if threads < 0:
+        raise ValueError(f"threads must not be negative, got {threads}")
+
+
+def _require_crop(images, names, crop, scale_range):
+    low, high = scale_range
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"scale_range must satisfy 0 < low <= high <= 1, got {low}, {high}")
+    if crop is None or crop < 1:
+        raise ValueError(f"crop must be a positive integer for a source of images, got {crop}")
+    for name, image in zip(names, images, strict=True):
+        height, width = image.shape[:2]
+        if crop > high * min(height, width):
+            raise ValueError(
+                f"crop {crop} does not fit photograph {name} ({height}x{width}) "
+                f"at scale {high} or below"
+            )

@@ -1,0 +1,221 @@
+"""From trained parameters to rows: real bytes, decoded members, and what they are worth."""
+
+import dataclasses
+import functools
+import itertools
+import time
+from concurrent import futures
+
+import jax
+import numpy as np
+
+from synjax import distortion
+from synjax.codec import bitstream
+from synjax.data import pipeline, sources
+from synjax.evaluation import jpeg, realism
+
+FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sheet:
+    """What a contact sheet shows: one test picture and its members at the highest level."""
+
+    source: np.ndarray
+    members: np.ndarray
+    caption: str
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _noisy_bits(codec, params, x, key):
+    symbols = codec.quantise(params, codec.analyse(params, x), key)
+    return codec.group_bits(params, symbols)
+
+
+@jax.jit
+def _ms_ssim(x, x_hat):
+    return distortion.ms_ssim(x, x_hat)
+
+
+def test_examples(config):
+    """The evaluation examples of a configuration: a list of `pipeline.Example`."""
+    data = config["data"]
+    source = sources.build(data["source"], split="test", **data["options"])
+    return pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
+
+
+def trial_rows(plan, trial, params, examples):
+    """The rows of one trial, one for each level.
+
+    Args:
+      plan: `training.plan.Plan`.
+      trial: `training.plan.Trial`.
+      params: its averaged parameters.
+      examples: from `test_examples`.
+
+    Returns:
+      (rows, sheets): dicts with the columns of `reporting.table`, and for pictures one `Sheet`
+      per level of the first example.
+
+    Raises:
+      RuntimeError: a stream did not decode to the symbols that were encoded.
+    """
+    members = plan.config["evaluation"]["members"]
+    artefact = bitstream.make(plan.codec, params, trial.lambda_d, trial.lambda_p)
+    measure = _measure_picture if plan.codec.rank else _measure_vectors
+    with futures.ThreadPoolExecutor(2) as pool:
+        work = functools.partial(measure, artefact, members=members, seed=plan.seed)
+        measured = list(pool.map(work, examples))
+    rows, sheets = [], []
+    for level in range(1, plan.codec.levels + 1):
+        values = [of_example[level - 1][0] for of_example in measured]
+        rows.append(_identity(plan, trial, level, len(examples)) | _summary(values))
+        if plan.codec.rank:
+            source, shown = measured[0][level - 1][1]
+            caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
+            sheets.append(Sheet(source, shown, caption))
+    return rows, sheets
+
+
+def failed_rows(plan, trial, reason, count):
+    """The rows of a trial that diverged: no measurement, but the reason."""
+    status = {"status": "diverged", "reason": reason}
+    return [
+        _identity(plan, trial, level, count) | status for level in range(1, plan.codec.levels + 1)
+    ]
+
+
+def _identity(plan, trial, level, count):
+    config = plan.config
+    return {
+        "run": config["name"],
+        "trial": trial.name,
+        "stage": "joint" if trial.encoder == trial.decoder else "perception",
+        "encoder_id": f"{trial.encoder}@{trial.lambda_d:g}",
+        "config_hash": plan.config_hash,
+        "lambda_d": trial.lambda_d,
+        "lambda_p": trial.lambda_p,
+        "level": level,
+        "realism": 1.0,
+        "perception": config["perception"]["name"],
+        "distortion": config["distortion"],
+        "members": config["evaluation"]["members"],
+        "seed": plan.seed,
+        "dataset": f"{config['data']['source']}:test",
+        "n": count,
+        "status": "ok",
+    }
+
+
+def _summary(values):
+    """Means over examples; standard errors where the table has a column for them."""
+    row = {}
+    for name in values[0]:
+        row[name] = float(np.mean([value[name] for value in values]))
+    count = len(values)
+
+    def error(of):
+        return float(np.std(of, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+
+    if "mse_se" not in row:
+        row["mse_se"] = error([value["mse"] for value in values])
+    for name in [name for name in row if f"{name}_floor" in row]:
+        if f"{name}_se" not in row:
+            # The floor is measured on the same patches: their difference is what varies.
+            row[f"{name}_se"] = error([v[name] - v[f"{name}_floor"] for v in values])
+    return row
+
+
+def _coded(artefact, x, level):
+    """Encodes, decodes and compares: the parsed stream and the seconds of both directions."""
+    began = time.perf_counter()
+    stream = bitstream.encode(artefact, x, level)
+    encoded = time.perf_counter()
+    parsed = bitstream.parse(artefact, stream)
+    decoded = time.perf_counter()
+    sent = bitstream.analyse(artefact, x).symbols[..., : sum(artefact.codec.groups[:level])]
+    if not np.array_equal(parsed.symbols[..., : sent.shape[-1]], sent):
+        raise RuntimeError(f"level {level}: the decoded symbols differ from the encoded ones")
+    return stream, parsed, encoded - began, decoded - encoded
+
+
+def _rates(artefact, x, stream, parsed, level, seed):
+    """Rates in bits per element, three ways."""
+    estimated = bitstream.estimated_bits(artefact, parsed)[:level].sum()
+    batch = x[None] if artefact.codec.rank else x
+    if artefact.codec.rank:
+        batch = pipeline.pad_to(x, pipeline.bucket_shape(x.shape[:2], 128))[None]
+    noisy = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, jax.random.key(seed)))
+    noisy = noisy[:, :level].sum() * x.size / batch.size
+    header = 8 * bitstream.header_size(stream) + FLUSH_BITS * level
+    rates = {"noisy": noisy, "estimated": estimated, "exact": 8.0 * len(stream)}
+    row = {f"rate_{name}": bits / x.size for name, bits in rates.items()}
+    if artefact.codec.rank:
+        pixels = x.shape[0] * x.shape[1]
+        row |= {f"bpp_{name}": bits / pixels for name, bits in rates.items()}
+    return row | {"header_bits": header}
+
+
+def _synset_metrics(x, synset):
+    """Distortions of members [M, …] against x […], per design: E-MSE, diversity, mse of mean."""
+    axes = tuple(range(1, synset.ndim))
+    errors = ((synset - x) ** 2).mean(axes)  # [M]
+    pairs = itertools.combinations(range(len(synset)), 2)
+    between = [((synset[i] - synset[j]) ** 2).mean() for i, j in pairs]
+    mse, diversity = float(errors.mean()), float(np.mean(between)) if between else 0.0
+    return {"mse": mse, "diversity": diversity, "mse_of_mean": mse - diversity / 2}, errors
+
+
+def _consistency(artefact, parsed, synset, level):
+    """Share of the sent symbols that analysing a member gives back (Eq. 15, 31)."""
+    sent = parsed.symbols[..., : sum(artefact.codec.groups[:level])]
+    again = [bitstream.analyse(artefact, member).symbols for member in synset]
+    return float(np.mean([np.mean(a[..., : sent.shape[-1]] == sent) for a in again]))
+
+
+def _measure_picture(artefact, example, *, members, seed):
+    """Per level (metrics, (source, members)) of one picture."""
+    x = example.x
+    curve = jpeg.curve(x)
+    results = []
+    for level in range(1, artefact.codec.levels + 1):
+        stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
+        began = time.perf_counter()
+        synset = bitstream.render(artefact, parsed, members, level=level)
+        render_seconds = (time.perf_counter() - began) / members
+        synset = np.round(synset * 255).astype(np.float32) / 255  # a decoder writes 8-bit pictures
+        row, errors = _synset_metrics(x, synset)
+        row |= _rates(artefact, x, stream, parsed, level, seed)
+        row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
+        row["psnr"] = float(np.mean(-10 * np.log10(np.maximum(errors, 1e-12))))
+        row["ms_ssim"] = float(np.mean([_ms_ssim(x[None], m[None])[0] for m in synset]))
+        row["consistency"] = _consistency(artefact, parsed, synset, level)
+        for name, (value, floor) in realism.photograph_divergences(x, synset).items():
+            row |= {name: value, f"{name}_floor": floor}
+        row["jpeg_psnr"] = jpeg.psnr_at(curve, len(stream))
+        row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
+        results.append((row, (x, synset)))
+    return results
+
+
+def _measure_vectors(artefact, example, *, members, seed):
+    """Per level (metrics, None) of a batch of vectors; standard errors are over vectors."""
+    x = example.x
+    results = []
+    for level in range(1, artefact.codec.levels + 1):
+        stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
+        began = time.perf_counter()
+        synset = bitstream.render(artefact, parsed, members, level=level)  # [M, N, n]
+        render_seconds = (time.perf_counter() - began) / members
+        row, _ = _synset_metrics(x, synset)
+        row |= _rates(artefact, x, stream, parsed, level, seed)
+        of_vectors = ((synset - x) ** 2).mean(-1)  # [M, N]
+        row |= {"mse_best": of_vectors.min(0).mean(), "mse_worst": of_vectors.max(0).mean()}
+        row["mse_se"] = of_vectors.mean(0).std(ddof=1) / np.sqrt(len(x))
+        row["consistency"] = _consistency(artefact, parsed, synset, level)
+        divergences = realism.vector_divergences(x, np.moveaxis(synset, 0, 1))
+        for name, (value, floor, error) in divergences.items():
+            row |= {name: value, f"{name}_floor": floor, f"{name}_se": error}
+        row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
+        results.append((row, None))
+    return results

@@ -1,0 +1,44 @@
+"""The contract of a perception module, and the module that asks for nothing.
+
+A module is a frozen dataclass of hyper-parameters with three pure functions:
+
+    init(key, x_spec) -> state                        a pytree, {} if it has none
+    penalty(state, real, fake, context, key) -> scalar   differentiable in fake
+    update(state, real, fake, context, key) -> (state, metrics)
+
+real is [N, *S, C], fake the synset [B, M, *S, C], context the dict {"source", "symbols", "level"}
+for conditional critics. Whether `real` is the encoded batch ("paired") or another one
+("independent") is the caller's choice; N may differ from B·M.
+"""
+
+import dataclasses
+
+
+def pooled(fake):
+    """All members of all synsets as one batch: [B, M, *S, C] → [B·M, *S, C]."""
+    return fake.reshape(-1, *fake.shape[2:])
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """A perception module without a state: a distance that is not learned."""
+
+    def init(self, key, x_spec):
+        """No state."""
+        del key, x_spec
+        return {}
+
+    def update(self, state, real, fake, context, key):
+        """Nothing to learn."""
+        del real, fake, context, key
+        return state, {}
+
+
+@dataclasses.dataclass(frozen=True)
+class NoPerception(Fixed):
+    """The zero penalty: with it Eq. 62 is synonymous rate plus distortion."""
+
+    def penalty(self, state, real, fake, context, key):
+        """Zero."""
+        del state, real, fake, context, key
+        return 0.0

@@ -1,0 +1,156 @@
+"""Sliced 2-Wasserstein distance (Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3).
+
+A squared distance between one-dimensional projections has a closed form, the difference of sorted
+samples. Which projections decides what can be seen: a random direction in many dimensions mixes
+the comb that quantisation leaves into something smooth, so the codec's own axes, along which the
+comb lies, are directions too.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from synjax.perception import base, features
+
+
+def squared_w2(real, fake):
+    """W₂² of one-dimensional samples, per direction.
+
+    Args:
+      real: [..., N] samples; sorted here.
+      fake: [..., N'] samples; where N' ≠ N the quantiles of `real` are interpolated.
+
+    Returns:
+      [...], in squared units of the samples.
+    """
+    real, fake = jnp.sort(real, -1), jnp.sort(fake, -1)
+    if real.shape != fake.shape:
+        positions = (jnp.arange(fake.shape[-1]) + 0.5) / fake.shape[-1]
+        known = (jnp.arange(real.shape[-1]) + 0.5) / real.shape[-1]
+        rows = real.reshape(-1, real.shape[-1])
+        rows = jax.vmap(lambda row: jnp.interp(positions, known, row))(rows)
+        real = rows.reshape(*real.shape[:-1], -1)
+    return ((real - fake) ** 2).mean(-1)
+
+
+def shifted_patches(x, size, shift):
+    """Non-overlapping patches of a grid that starts at `shift`: [B, H, W, C] → [N, size²·C].
+
+    Positions outside the largest grid that fits at every shift are dropped.
+    """
+    _, height, width, channels = x.shape
+    rows, columns = (height - size + 1) // size, (width - size + 1) // size
+    begin = (0, shift[0], shift[1], 0)
+    x = jax.lax.dynamic_slice(x, begin, (len(x), rows * size, columns * size, channels))
+    x = x.reshape(len(x), rows, size, columns, size, channels)
+    return jnp.moveaxis(x, 3, 2).reshape(-1, size * size * channels)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SlicedWasserstein(base.Fixed):
+    """Mean W₂² over directions that are drawn anew at every step.
+
+    Attributes:
+      space: "vector" | "pixels" | "patches" | "features": what a sample is. A pixel is a sample
+        of C values, a patch of size²·C, a feature one position of a frozen random network.
+      directions: random unit directions per step.
+      axes: rows are directions of their own [A, n], in "vector" and "patches"; the codec's KLT.
+      axes_per_step: how many of them, drawn anew at every step.
+      patch: side of a patch in pixels; with axes, size²·C = n. The grid of patches starts at a
+        random place, so that the codec's own block grid cannot be played to.
+      normalise: divide each axis by the deviation of the real batch along it, so that weak
+        coefficients count like strong ones.
+      floor: deviation that is added to it in quadrature.
+      per_example: compare each example's members with that example instead of batch with batch.
+        Only for paired batches. What is smooth in one picture then stays smooth in it, where a
+        batch would let the texture of another one make up for it.
+      seed: of the frozen network.
+    """
+
+    space: str
+    directions: int = 32
+    axes: Any = None
+    axes_per_step: int = 0
+    patch: int = 16
+    normalise: bool = False
+    floor: float = 1e-2
+    per_example: bool = False
+    seed: int = 0
+
+    def __post_init__(self):
+        """Raises ValueError on an unknown space or a request that sees nothing."""
+        spaces = ("vector", "pixels", "patches", "features")
+        if self.space not in spaces:
+            raise ValueError(f"perception.space is {self.space!r}, must be one of {spaces}")
+        if self.directions < 0 or self.axes_per_step < 0:
+            raise ValueError("perception.directions and axes_per_step must not be negative")
+        if self.directions + self.axes_per_step == 0:
+            raise ValueError("perception.directions and axes_per_step are both 0")
+        if self.axes_per_step and self.axes is None:
+            raise ValueError(f"perception.axes_per_step needs axes; space {self.space!r} has none")
+
+    def _samples(self, x, key):
+        """List of sample sets, each [N, n]."""
+        if self.space == "vector":
+            return [x]
+        if self.space == "pixels":
+            return [x.reshape(-1, x.shape[-1])]
+        if self.space == "patches":
+            if min(x.shape[1:3]) < 2 * self.patch:
+                raise ValueError(
+                    f"perception.patch {self.patch} needs crops of at least {2 * self.patch} "
+                    f"pixels, got {x.shape[1]} x {x.shape[2]}"
+                )
+            return [shifted_patches(x, self.patch, jax.random.randint(key, (2,), 0, self.patch))]
+        kernels = features.random_features(self.seed, channels=x.shape[-1])
+        return [h.reshape(-1, h.shape[-1]) for h in features.apply(kernels, x)]
+
+    def _project(self, real, fake, key):
+        """Projections [G, D, N] and [G, D, N'] of samples [G, N, n] on this step's directions.
+
+        With axes, the random directions are mixtures of this step's axes, each weighted alike
+        after the normalisation, so that they too see the weak coefficients.
+        """
+        random_key, axes_key = jax.random.split(key)
+        if self.axes_per_step:
+            order = jax.random.permutation(axes_key, len(self.axes))
+            rows = jnp.asarray(self.axes)[order[: self.axes_per_step]]
+        else:
+            rows = jnp.eye(real.shape[-1])
+        real, fake = (jnp.einsum("an,gmn->gam", rows, samples) for samples in (real, fake))
+        mixed = jax.random.normal(random_key, (self.directions, len(rows)))
+        mixed = mixed / jnp.linalg.norm(mixed, axis=-1, keepdims=True)
+        if self.normalise:
+            scale = jax.lax.rsqrt(real.var(-1, keepdims=True) + self.floor**2)
+            real, fake = real * scale, fake * scale
+        mixtures = [jnp.einsum("da,gam->gdm", mixed, samples) for samples in (real, fake)]
+        if not self.axes_per_step:
+            return mixtures
+        return [jnp.concatenate(pair, 1) for pair in zip((real, fake), mixtures, strict=True)]
+
+    def penalty(self, state, real, fake, context, key):
+        """Mean W₂² between real and fake samples over this step's directions.
+
+        Args:
+          state: {}.
+          real: [N, *S, C]; with `per_example` the encoded batch, N = B.
+          fake: [B, M, *S, C].
+          context: unused.
+          key: JAX random key; the same key gives the same directions.
+
+        Returns:
+          Scalar; squared units of x per sample dimension, or a pure number if `normalise`.
+        """
+        del state, context
+        groups = len(fake) if self.per_example else 1
+        shift_key, direction_key = jax.random.split(key)
+        real_sets = self._samples(real, shift_key)
+        fake_sets = self._samples(base.pooled(fake), shift_key)
+        total = 0.0
+        for index, sets in enumerate(zip(real_sets, fake_sets, strict=True)):
+            grouped = [samples.reshape(groups, -1, samples.shape[-1]) for samples in sets]
+            projections = self._project(*grouped, jax.random.fold_in(direction_key, index))
+            total += squared_w2(*projections).mean()
+        return total / len(real_sets)

@@ -1,0 +1,148 @@
+"""What the verbs do: sweep → evaluation → reporting, on a working directory."""
+
+import json
+import pathlib
+import time
+
+import numpy as np
+
+from synjax import bench as benchmark
+from synjax import sweep as sweeping
+from synjax.evaluation import evaluate as evaluation
+from synjax.reporting import contact_sheet, plots, progress, table
+from synjax.training import plan as planning
+
+ROWS = "rows.json"
+
+
+def train(config, workdir, console):
+    """Trains every run of a configuration, or what is missing of it.
+
+    Returns:
+      The plan and the outcomes by run.
+    """
+    plan = planning.make(config)
+    workdir = sweeping.open_workdir(workdir, plan.config)
+    return plan, _train(plan, workdir, console)
+
+
+def _train(plan, workdir, console, only_read=False):
+    with progress.Progress(console) as bar:
+
+        def show(run, done, metrics):
+            bar.update(run.name, done, run.stage.steps, progress.describe(metrics))
+
+        return sweeping.Trainer(plan, workdir, show, only_read).train_all()
+
+
+def sweep(config, workdir, console, claims=None):
+    """Trains, evaluates and exports; finishes what an interrupted call left.
+
+    Args:
+      config: plain dict.
+      workdir: directory of the sweep.
+      console: rich console.
+      claims: of the experiment, or None: table → list of (claim, holds, measured).
+    """
+    began = time.monotonic()
+    plan, outcomes = train(config, workdir, console)
+    _evaluate(plan, outcomes, pathlib.Path(workdir), console, again=False)
+    results = export(workdir, console)
+    if claims is not None:
+        _print_claims(claims(results), pathlib.Path(workdir), console)
+    console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
+
+
+def evaluate(workdir, console):
+    """Evaluates a trained working directory again, whatever rows it holds."""
+    plan = planning.make(sweeping.read_config(workdir))
+    outcomes = _train(plan, pathlib.Path(workdir), console, only_read=True)
+    _evaluate(plan, outcomes, pathlib.Path(workdir), console, again=True)
+    export(workdir, console)
+
+
+def _evaluate(plan, outcomes, workdir, console, again):
+    examples = evaluation.test_examples(plan.config)
+    with progress.Progress(console) as bar:
+        for done, trial in enumerate(plan.trials, 1):
+            directory = workdir / "trials" / trial.name
+            path = directory / ROWS
+            if path.exists() and not again:
+                continue
+            outcome = outcomes[trial.decoder]
+            if outcome.failure:
+                rows = evaluation.failed_rows(plan, trial, outcome.failure, len(examples))
+                sheets = []
+            else:
+                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples)
+            for level, sheet in enumerate(sheets, 1):
+                stem = directory / f"members_level_{level}"
+                contact_sheet.contact_sheet(sheet.source, sheet.members, stem, sheet.caption)
+            directory.mkdir(parents=True, exist_ok=True)
+            # The rows come last: where they are, everything of the trial is.
+            table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())
+            bar.update("evaluation", done, len(plan.trials), trial.name)
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"cannot write {type(value)} as JSON")
+
+
+def export(workdir, console):
+    """Writes tables and plots from the rows of a working directory and prints the table.
+
+    Returns:
+      The table.
+
+    Raises:
+      ValueError: there is no sweep, or none of its trials was evaluated.
+    """
+    workdir = pathlib.Path(workdir)
+    plan = planning.make(sweeping.read_config(workdir))
+    rows, missing = [], []
+    for trial in plan.trials:
+        path = workdir / "trials" / trial.name / ROWS
+        if path.exists():
+            rows += json.loads(path.read_text())
+        else:
+            missing.append(trial.name)
+    if not rows:
+        raise ValueError(f"no trial of {workdir} was evaluated yet: run `sweep` or `evaluate`")
+    results = table.frame(rows)
+    paths = table.write(results, workdir)
+    paths += plots.rate_distortion(results, workdir / "plots")
+    paths += plots.distortion_perception(results, workdir / "plots")
+    table.print_table(results, console)
+    if missing:
+        console.print(f"Not evaluated yet: {', '.join(missing)}", highlight=False)
+    console.print("Wrote", highlight=False)
+    sheets = sorted((workdir / "trials").glob("*/members_level_*.png"))
+    for path in paths:
+        console.print(f"  {path}", highlight=False, soft_wrap=True)
+    if sheets:
+        pattern = workdir / "trials" / "*" / "members_level_*.png"
+        console.print(f"  {pattern}  ({len(sheets)} contact sheets)", highlight=False)
+    return results
+
+
+def _print_claims(verdicts, workdir, console):
+    """What the experiment says its table must show, and whether it does."""
+    lines = []
+    for claim, holds, measured in verdicts:
+        lines.append({"claim": claim, "holds": bool(holds), "measured": measured})
+        mark = "holds" if holds else "FAILS"
+        console.print(f"{mark}  {claim}: {measured}", highlight=False, markup=False, soft_wrap=True)
+    table.replace_file(workdir / "claims.json", json.dumps(lines, indent=1).encode())
+
+
+def bench(config, out, repeats, console):
+    """Measures this machine and writes the result as JSON."""
+    results = benchmark.measure(planning.make(config), repeats)
+    path = pathlib.Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.replace_file(path, (json.dumps(results, indent=1) + "\n").encode())
+    for name, value in results.items():
+        console.print(f"{name}: {value}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Wrote {path}", highlight=False)

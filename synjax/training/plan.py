@@ -1,0 +1,260 @@
+"""From a configuration to what has to be trained: checked completely before anything runs."""
+
+import dataclasses
+import hashlib
+import json
+
+import jax
+import numpy as np
+
+from synjax import distortion, objective
+from synjax.codec import modulation, synonymous
+from synjax.data import pipeline, sources
+from synjax.perception import base, build
+from synjax.training import loop
+
+SHARING = ("conditioned", "separate")
+KLT_EXAMPLES = {"image": 400, "vector": 16384}  # crops or vectors that the KLT is estimated from
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One set of parameters to train.
+
+    Attributes:
+      name: directory below the working directory.
+      stage: `loop.Stage`.
+      conditions: the (λ_d, λ_p) that it serves.
+      parent: name of the run whose parameters it starts from, or None.
+    """
+
+    name: str
+    stage: loop.Stage
+    conditions: tuple[loop.Condition, ...]
+    parent: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One (λ_d, λ_p) of the table, and the runs that its encoder and decoder come from."""
+
+    name: str
+    lambda_d: float
+    lambda_p: float
+    encoder: str
+    decoder: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that a sweep needs, built from its configuration.
+
+    Attributes:
+      config: the configuration as a plain dict.
+      codec: `codec.synonymous.Codec`, the same for all runs.
+      source: of training examples.
+      runs: in an order in which parents come first.
+      trials: rows of the table, but for levels.
+    """
+
+    config: dict
+    codec: synonymous.Codec
+    source: object
+    runs: tuple[Run, ...]
+    trials: tuple[Trial, ...]
+
+    @property
+    def seed(self):
+        """Of everything random in training."""
+        return self.config["seed"]
+
+    @property
+    def config_hash(self):
+        """Twelve hexadecimal digits that name the configuration."""
+        return config_hash(self.config)
+
+    def examples(self):
+        """Examples that the KLT is estimated from, [N, *S, C]."""
+        count = KLT_EXAMPLES[self.source.kind]
+        options = dict(self.config["data"]["augment"]) if self.source.kind == "image" else {}
+        if self.source.kind == "image":
+            options["crop"] = self.runs[0].stage.crop
+        count = count if self.source.kind == "image" else min(count, len(self.source))
+        read = pipeline.train_batches(
+            self.source, batch=count, seed=self.seed, threads=0, **options
+        )
+        return next(read)
+
+    def initial_params(self):
+        """Parameters before training, from the KLT of `examples`."""
+        return self.codec.init(jax.random.key(self.seed), self.examples())
+
+    def objective(self, stage, axes):
+        """Eq. 62 as a stage sees it.
+
+        Args:
+          stage: `loop.Stage`.
+          axes: the codec's KLT [E, E], directions for a sliced distance.
+        """
+        if stage.name == "fidelity":
+            perception = base.NoPerception()
+        else:
+            options = dict(self.config["perception"])
+            name = options.pop("name")
+            perception = build.build(name, kind=self.source.kind, axes=axes, **options)
+        return objective.Objective(
+            codec=self.codec,
+            distortion=distortion.build(self.config["distortion"]),
+            perception=perception,
+            members=stage.members,
+            noisy=stage.name != "perception",
+            frozen=("analysis", "prior") if stage.name == "perception" else (),
+        )
+
+
+def config_hash(config):
+    """Twelve hexadecimal digits of the SHA-256 of a configuration in canonical JSON."""
+    text = json.dumps(config, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def make(config):
+    """The plan of a configuration.
+
+    Args:
+      config: plain dict, as `configs/` describe it.
+
+    Returns:
+      A `Plan`.
+
+    Raises:
+      ValueError: a setting that is unknown, missing or makes no sense; nothing has run by then.
+    """
+    sweep = config["sweep"]
+    lambda_d = _increasing("sweep.lambda_d", sweep["lambda_d"])
+    lambda_p = _increasing("sweep.lambda_p", sweep["lambda_p"])
+    grid = modulation.Grid(lambda_d, lambda_p)
+    for name in ("encoders", "decoders"):
+        if sweep[name] not in SHARING:
+            raise ValueError(f"sweep.{name} is {sweep[name]!r}, must be one of {SHARING}")
+    members = config["evaluation"]["members"]
+    if members < 1:
+        raise ValueError(f"evaluation.members must be at least 1, got {members}")
+    distortion.build(config["distortion"])
+    data = config["data"]
+    source = sources.build(data["source"], split="train", **data["options"])
+    codec = _codec(config["codec"], source, grid)
+    stages = {
+        name: loop.Stage(name=name, **settings) for name, settings in config["stages"].items()
+    }
+    _check_stages(stages, codec, source, config)
+    runs, trials = _runs(stages, sweep, lambda_d, lambda_p)
+    return Plan(config=config, codec=codec, source=source, runs=runs, trials=trials)
+
+
+def _increasing(name, values):
+    values = tuple(float(value) for value in values)
+    if not values:
+        raise ValueError(f"{name} is empty")
+    if any(value < 0 or not np.isfinite(value) for value in values):
+        raise ValueError(f"{name} must be finite and not negative, got {values}")
+    if list(values) != sorted(set(values)):
+        raise ValueError(f"{name} must be increasing, got {values}")
+    return values
+
+
+def _codec(settings, source, grid):
+    known = {field.name for field in dataclasses.fields(synonymous.Codec)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ValueError(f"codec has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    image = source.kind == "image"
+    settings = {
+        name: tuple(value) if isinstance(value, list | tuple) else value
+        for name, value in settings.items()
+    }
+    shape = source[0].shape
+    if not image:
+        settings["stride"] = 1
+    return synonymous.Codec(rank=2 if image else 0, channels=shape[-1], grid=grid, **settings)
+
+
+def _check_stages(stages, codec, source, config):
+    allowed = (("fidelity", "perception"), ("joint",))
+    if tuple(stages) not in allowed:
+        raise ValueError(f"stages are {tuple(stages)}, must be one of {allowed}")
+    for stage in stages.values():
+        if len(stage.level_weights) != codec.levels:
+            raise ValueError(
+                f"stages.{stage.name}.level_weights has {len(stage.level_weights)} entries, the "
+                f"codec has {codec.levels} levels"
+            )
+        if stage.name == "fidelity" and stage.members:
+            raise ValueError("stages.fidelity.members must be 0: detail is sampled in perception")
+        if source.kind == "image":
+            if stage.crop < codec.stride or stage.crop % codec.stride:
+                raise ValueError(
+                    f"stages.{stage.name}.crop {stage.crop} must be a multiple of the codec's "
+                    f"stride {codec.stride}"
+                )
+            augment = dict(config["data"]["augment"])
+            # Reading one batch runs every check of the pipeline before hours are spent.
+            next(
+                pipeline.train_batches(
+                    source, batch=1, crop=stage.crop, seed=0, threads=0, **augment
+                )
+            )
+    options = dict(config["perception"])
+    name = options.pop("name")
+    module = build.build(name, kind=source.kind, axes=np.eye(codec.coefficients), **options)
+    last = list(stages.values())[-1]
+    if hasattr(module, "critic_steps") and last.conditions != 1:
+        raise ValueError(
+            f"perception {name!r} trains a critic against one decoder: set "
+            "sweep.encoders and sweep.decoders to 'separate' and "
+            f"stages.{last.name}.conditions to 1"
+        )
+    if getattr(module, "per_example", False) and last.real != "paired":
+        raise ValueError(f"perception.per_example needs stages.{last.name}.real = 'paired'")
+
+
+def _name(**grids):
+    return ",".join(f"{key}=" + "+".join(f"{v:g}" for v in grid) for key, grid in grids.items())
+
+
+def _runs(stages, sweep, lambda_d, lambda_p):
+    """Runs and trials of the grid under the sharing that the sweep asks for."""
+    d_sets = [lambda_d] if sweep["encoders"] == "conditioned" else [(d,) for d in lambda_d]
+    p_sets = [lambda_p] if sweep["decoders"] == "conditioned" else [(p,) for p in lambda_p]
+    two_stages = "fidelity" in stages
+    runs, trials = [], []
+    for d_set in d_sets:
+        encoder = f"encoders/{_name(ld=d_set)}"
+        if two_stages:
+            conditions = tuple(
+                loop.Condition(d, 0.0, f"encoders/{_name(ld=(d,))}/record") for d in d_set
+            )
+            runs.append(_run(encoder, stages["fidelity"], conditions, None))
+        for p_set in p_sets:
+            decoder = f"decoders/{_name(ld=d_set, lp=p_set)}"
+            stage = stages["perception" if two_stages else "joint"]
+            conditions = []
+            for d in d_set:
+                for p in p_set:
+                    name = _name(ld=(d,), lp=(p,))
+                    conditions.append(loop.Condition(d, p, f"trials/{name}"))
+                    source_run = encoder if two_stages else decoder
+                    trials.append(Trial(name, d, p, source_run, decoder))
+            parent = encoder if two_stages else None
+            runs.append(_run(decoder, stage, tuple(conditions), parent))
+    order = {trial.name: trial for trial in trials}
+    return tuple(runs), tuple(sorted(order.values(), key=lambda t: (t.lambda_d, t.lambda_p)))
+
+
+def _run(name, stage, conditions, parent):
+    if stage.conditions > len(conditions):
+        raise ValueError(
+            f"stages.{stage.name}.conditions is {stage.conditions}, but a run of this sweep "
+            f"serves only {len(conditions)}"
+        )
+    return Run(name, stage, conditions, parent)

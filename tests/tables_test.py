@@ -1,0 +1,185 @@
+"""Coding tables against closed forms, and the coder against its ideal."""
+
+import types
+
+import hypothesis
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from scipy import special
+
+from synjax.codec import priors, tables
+
+
+def _logistic(scale, offset=0.0):
+    """Probabilities of −MAX_RADIUS…MAX_RADIUS under a rounded logistic, float64."""
+    edges = np.arange(-tables.MAX_RADIUS, tables.MAX_RADIUS + 2) - 0.5 - offset
+    # Differences in the lower tail keep their precision; the distribution is symmetric.
+    upper, lower = -np.abs(edges[1:] / scale), -np.abs(edges[:-1] / scale)
+    tails = np.abs(special.expit(upper) - special.expit(lower))
+    across = (edges[1:] > 0) & (edges[:-1] < 0)
+    return np.where(across, 1 - special.expit(upper) - special.expit(lower), tails)
+
+
+def _tables(*scales):
+    return tables.Tables(tuple(tables.integer_counts(_logistic(scale)) for scale in scales))
+
+
+SMALL = _tables(0.05, 0.4, 3.0, 40.0, 2000.0)
+
+
+def _ideal_bits(group, indices, symbols):
+    """Σ −log₂(count / 2¹⁶), and the Elias-gamma code of what the tables do not list."""
+    bits = 0.0
+    for index, symbol in zip(indices.tolist(), symbols.tolist(), strict=True):
+        counts = group.counts[index]
+        radius = (len(counts) - 2) // 2
+        if abs(symbol) <= radius:
+            bits += 16 - np.log2(counts[symbol + radius])
+        else:
+            code = 2 * (abs(symbol) - radius) - (symbol > 0)
+            bits += 16 - np.log2(counts[-1]) + 2 * (code.bit_length() - 1) + 1
+    return bits
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(scale=st.floats(0.02, 3000), offset=st.floats(-60, 60))
+def test_tables_are_complete_and_list_no_more_than_the_tail_allows(scale, offset):
+    probabilities = _logistic(scale, offset)
+    counts = tables.integer_counts(probabilities)
+    assert counts.min() >= 1
+    assert counts.sum() == 2**16
+    assert len(counts) % 2 == 0
+    radius = (len(counts) - 2) // 2
+    assert radius <= tables.MAX_RADIUS
+    middle = tables.MAX_RADIUS
+    inside = [probabilities[middle - r : middle + r + 1].sum() for r in (radius - 1, radius)]
+    assert radius == tables.MAX_RADIUS or 1 - inside[1] < 2**-14 + 1e-12
+    assert radius == 0 or 1 - inside[0] >= 2**-14 - 1e-12
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.7, 5.0, 60.0])
+def test_tables_cost_little_over_the_density_they_stand_for(scale):
+    probabilities = _logistic(scale)
+    counts = tables.integer_counts(probabilities)
+    radius = (len(counts) - 2) // 2
+    listed = probabilities[tables.MAX_RADIUS - radius : tables.MAX_RADIUS + radius + 1]
+    relative_entropy = np.sum(listed * np.log2(listed / (counts[:-1] / 2**16)))
+    entropy = -np.sum(special.xlogy(probabilities, probabilities)) / np.log(2)
+    assert relative_entropy < 0.003 * entropy + 1e-4
+
+
+def test_tables_are_those_of_the_learned_densities():
+    scale, offset = np.array([[0.5, 4.0, 0.1]]), np.array([[-2.0, 3.0, 10.0]])
+    weights = np.array([0.2, 0.5, 0.3])
+    prior = {
+        "group_0": {
+            "offsets": jnp.asarray(offset, jnp.float32),
+            "log_scales": jnp.log(jnp.asarray(scale, jnp.float32)),
+            "logits": jnp.log(jnp.asarray(weights[None], jnp.float32)),
+        },
+        "group_1": {"log_ratio": jnp.float32(np.log(3)), "logit": jnp.float32(np.log(0.25))},
+    }
+    codec = types.SimpleNamespace(groups=(1, 5), levels=2)
+    first, second = tables.build(codec, {"prior": prior, "features": jnp.ones(1)})
+    assert len(first.counts) == 1
+    assert len(second.counts) == priors.SCALES
+    mixture = sum(w * _logistic(s, o) for w, s, o in zip(weights, scale[0], offset[0], strict=True))
+    cases = [(first.counts[0], mixture)]
+    for index in (0, 20, 40):
+        scale = np.exp(priors.scale_grid()[index].item())
+        cases.append((second.counts[index], 0.8 * _logistic(scale) + 0.2 * _logistic(3 * scale)))
+    for counts, expected in cases:
+        radius = (len(counts) - 2) // 2
+        expected = expected[tables.MAX_RADIUS - radius : tables.MAX_RADIUS + radius + 1]
+        # Entries raised to one count are paid for by all others, in proportion.
+        np.testing.assert_allclose(counts[:-1], np.maximum(expected * 2**16, 1), rtol=0.01, atol=1)
+
+
+def test_a_density_that_is_not_finite_gives_no_table():
+    broken = {"offsets": jnp.full((1, 3), jnp.nan), "log_scales": jnp.zeros((1, 3))}
+    prior = {"group_0": broken | {"logits": jnp.zeros((1, 3))}}
+    codec = types.SimpleNamespace(groups=(1,), levels=1)
+    with pytest.raises(ValueError, match="group 1 are not finite"):
+        tables.build(codec, {"prior": prior, "features": jnp.ones(1)})
+
+
+@st.composite
+def _messages(draw):
+    size = draw(st.integers(0, 60))
+    indices = draw(st_numpy.arrays(np.int32, size, elements=st.integers(0, 4)))
+    limits = draw(st.sampled_from([2, 40, 3000, 2**30]))
+    symbols = draw(st_numpy.arrays(np.int32, size, elements=st.integers(-limits, limits)))
+    return indices, symbols
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(message=_messages())
+def test_every_message_comes_back(message):
+    indices, symbols = message
+    payload = tables.encode(SMALL, indices, symbols)
+    decoded = tables.decode(SMALL, indices, payload)
+    assert decoded.dtype == np.int32
+    np.testing.assert_array_equal(decoded, symbols)
+    # The coder ends on a word boundary, after at most two words.
+    assert len(payload) * 8 <= _ideal_bits(SMALL, indices, symbols) * 1.001 + 64
+
+
+def test_values_at_the_edges_of_the_tables_and_of_the_range_come_back():
+    radii = SMALL.radii
+    values = [np.concatenate([radii + d, -radii - d]) for d in (-1, 0, 1, 2, 3)]
+    values += [np.full(10, 2**30), np.full(10, -(2**30)), np.full(10, 2**30 - 1)]
+    symbols = np.concatenate(values).astype(np.int32)
+    indices = np.tile(np.arange(5), len(symbols) // 5)
+    payload = tables.encode(SMALL, indices, symbols)
+    np.testing.assert_array_equal(tables.decode(SMALL, indices, payload), symbols)
+
+
+def test_exact_bits_are_within_a_thousandth_of_the_ideal():
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, 4, 20_000)
+    scales = np.array([0.05, 0.4, 3.0, 40.0])[indices]
+    symbols = np.rint(rng.logistic(0, scales)).astype(np.int32)
+    exact = len(tables.encode(SMALL, indices, symbols)) * 8
+    ideal = _ideal_bits(SMALL, indices, symbols)
+    assert ideal - 1 <= exact <= 1.0005 * ideal + 64
+
+
+def test_no_message_is_shorter_than_its_likeliest_symbols():
+    group = _tables(0.05)
+    zeros = np.zeros(3_000_000, np.int32)
+    bits = len(tables.encode(group, zeros, zeros)) * 8
+    least = len(zeros) * group.least_bits[0]
+    assert least > 0
+    assert 0.99 * least <= bits <= 1.05 * least + 96
+
+
+@pytest.mark.parametrize("symbol", [2**30 + 1, -(2**30) - 1, -(2**31)])
+def test_a_symbol_that_cannot_be_coded_is_refused(symbol):
+    with pytest.raises(ValueError, match=f"got a magnitude of {abs(symbol)}"):
+        tables.encode(SMALL, np.zeros(1, np.int32), np.array([symbol]))
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+def test_an_index_without_table_is_refused(index):
+    with pytest.raises(ValueError, match=r"0…4"):
+        tables.encode(SMALL, np.array([index]), np.array([0]))
+    with pytest.raises(ValueError, match=r"0…4"):
+        tables.decode(SMALL, np.array([index]), b"\0\0\0\0")
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(payload=st.binary(max_size=40), index=st.integers(0, 4))
+@hypothesis.example(payload=b"\xff" * 40, index=4)
+@hypothesis.example(payload=b"\xff\xff\xff\xfe" * 10, index=0)
+def test_any_bytes_decode_to_something_in_range_or_are_refused(payload, index):
+    indices = np.full(30, index)
+    try:
+        symbols = tables.decode(SMALL, indices, payload)
+    except ValueError as error:
+        assert "payload" in str(error)
+    else:
+        assert len(payload) % 4 == 0
+        assert np.abs(symbols.astype(np.int64)).max() <= 2**30
