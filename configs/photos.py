@@ -42,7 +42,7 @@ def get_config(arg=""):
         "directions": 16,
         "axes_per_step": 64,
         "normalise": True,
-        "per_example": True,
+        "floor": 0.003,
     }
     shared = {"crop": 128, "real": "paired", "clip": 1.0, "balance": 0.35}
     config.stages = {
@@ -60,9 +60,9 @@ def get_config(arg=""):
         },
         "perception": shared
         | {
-            "steps": 240,
+            "steps": 200,
             "batch": 8,
-            "conditions": 4,
+            "conditions": 2,
             "level_weights": (0.5, 0.5),
             "members": 2,
             "learning_rate": 5e-4,
@@ -72,8 +72,8 @@ def get_config(arg=""):
         },
     }
     config.sweep = {
-        "lambda_d": (25.0, 75.0, 225.0),
-        "lambda_p": (0.0, 0.1, 0.5, 2.5),
+        "lambda_d": (10.0, 45.0, 200.0),
+        "lambda_p": (0.0, 0.1, 1.0, 10.0),
         "encoders": "conditioned",
         "decoders": "conditioned",
     }

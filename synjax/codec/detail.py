@@ -34,7 +34,7 @@ class Detail(nn.Module):
       levels: L.
       perceptual: how many features, the last ones, vanish at λ_p = 0.
       rank: number of spatial axes.
-      width: of the hidden layer.
+      width: of the hidden layers.
     """
 
     channels: int
@@ -42,7 +42,7 @@ class Detail(nn.Module):
     levels: int
     perceptual: int
     rank: int
-    width: int = 64
+    width: int = 128
 
     @nn.compact
     def __call__(self, shared, level, features):
@@ -63,6 +63,7 @@ class Detail(nn.Module):
         # Near zero the symbol itself tells, far from it the logarithm: textures are a few steps.
         seen = jnp.concatenate([jnp.arcsinh(symbols), shared[..., -1:]], -1)
         h = nn.relu(transforms.conv(self.width, "stem", self.rank)(seen))
+        h = nn.relu(transforms.Residual(self.rank, name="block")(h, features))
         out = nn.Dense(2 * self.channels, kernel_init=transforms.ZEROS, name="out")(h)
         mean, activity = jnp.split(out, 2, -1)
         log_sigma = modulation.channelwise(base, mean) + jnp.clip(activity, -6.0, 3.0)

@@ -153,7 +153,7 @@ def _rates(artefact, x, stream, parsed, level, seed):
     if artefact.codec.rank:
         pixels = x.shape[0] * x.shape[1]
         row |= {f"bpp_{name}": bits / pixels for name, bits in rates.items()}
-    return row | {"header_bits": header}
+    return row | {"rate_header": header / x.size, "header_bits": header}
 
 
 def _synset_metrics(x, synset):

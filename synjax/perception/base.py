@@ -19,9 +19,12 @@ def pooled(fake):
     return fake.reshape(-1, *fake.shape[2:])
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Fixed:
-    """A perception module without a state: a distance that is not learned."""
+    """A perception module without a state: a distance that is not learned.
+
+    Without an equality of its own, which children would inherit and then all be equal.
+    """
 
     def init(self, key, x_spec):
         """No state."""

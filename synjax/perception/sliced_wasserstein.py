@@ -35,17 +35,31 @@ def squared_w2(real, fake):
     return ((real - fake) ** 2).mean(-1)
 
 
-def shifted_patches(x, size, shift):
-    """Non-overlapping patches of a grid that starts at `shift`: [B, H, W, C] → [N, size²·C].
+def shifted_patches(x, size, stride, shift):
+    """Patches of a grid that starts at `shift`: [B, H, W, C] → [N, size²·C].
 
-    Positions outside the largest grid that fits at every shift are dropped.
+    Neighbours overlap by size − stride. Positions outside the largest grid that fits at every
+    shift below the stride are dropped.
+
+    Args:
+      x: pictures.
+      size: side of a patch, a multiple of the stride.
+      stride: distance of neighbours.
+      shift: two integers in [0, stride), may be traced.
     """
-    _, height, width, channels = x.shape
-    rows, columns = (height - size + 1) // size, (width - size + 1) // size
+    count, height, width, channels = x.shape
+    rows, columns = (height - stride + 1) // stride, (width - stride + 1) // stride
     begin = (0, shift[0], shift[1], 0)
-    x = jax.lax.dynamic_slice(x, begin, (len(x), rows * size, columns * size, channels))
-    x = x.reshape(len(x), rows, size, columns, size, channels)
-    return jnp.moveaxis(x, 3, 2).reshape(-1, size * size * channels)
+    x = jax.lax.dynamic_slice(x, begin, (count, rows * stride, columns * stride, channels))
+    x = x.reshape(count, rows, stride, columns, stride, channels)
+    blocks = jnp.moveaxis(x, 3, 2)  # [B, rows, columns, stride, stride, C]
+    across = size // stride
+    rows, columns = rows - across + 1, columns - across + 1
+    lines = [
+        jnp.concatenate([blocks[:, i : i + rows, j : j + columns] for j in range(across)], 4)
+        for i in range(across)
+    ]
+    return jnp.concatenate(lines, 3).reshape(-1, size * size * channels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +74,8 @@ class SlicedWasserstein(base.Fixed):
       axes_per_step: how many of them, drawn anew at every step.
       patch: side of a patch in pixels; with axes, size²·C = n. The grid of patches starts at a
         random place, so that the codec's own block grid cannot be played to.
+      stride: distance of neighbouring patches, a divisor of `patch`; below it patches overlap, and
+        the tails of the distribution are estimated from more of them.
       normalise: divide each axis by the deviation of the real batch along it, so that weak
         coefficients count like strong ones.
       floor: deviation that is added to it in quadrature.
@@ -74,6 +90,7 @@ class SlicedWasserstein(base.Fixed):
     axes: Any = None
     axes_per_step: int = 0
     patch: int = 16
+    stride: int = 8
     normalise: bool = False
     floor: float = 1e-2
     per_example: bool = False
@@ -88,6 +105,10 @@ class SlicedWasserstein(base.Fixed):
             raise ValueError("perception.directions and axes_per_step must not be negative")
         if self.directions + self.axes_per_step == 0:
             raise ValueError("perception.directions and axes_per_step are both 0")
+        if self.stride < 1 or self.patch % self.stride:
+            raise ValueError(
+                f"perception.stride {self.stride} must divide perception.patch {self.patch}"
+            )
         if self.axes_per_step and self.axes is None:
             raise ValueError(f"perception.axes_per_step needs axes; space {self.space!r} has none")
 
@@ -103,7 +124,8 @@ class SlicedWasserstein(base.Fixed):
                     f"perception.patch {self.patch} needs crops of at least {2 * self.patch} "
                     f"pixels, got {x.shape[1]} x {x.shape[2]}"
                 )
-            return [shifted_patches(x, self.patch, jax.random.randint(key, (2,), 0, self.patch))]
+            shift = jax.random.randint(key, (2,), 0, self.stride)
+            return [shifted_patches(x, self.patch, self.stride, shift)]
         kernels = features.random_features(self.seed, channels=x.shape[-1])
         return [h.reshape(-1, h.shape[-1]) for h in features.apply(kernels, x)]
 
@@ -115,6 +137,11 @@ class SlicedWasserstein(base.Fixed):
         """
         random_key, axes_key = jax.random.split(key)
         if self.axes_per_step:
+            if self.axes.shape[1] != real.shape[-1]:
+                raise ValueError(
+                    f"perception.axes of {self.axes.shape[1]} values do not fit samples of "
+                    f"{real.shape[-1]}; perception.patch must be the codec's stride"
+                )
             order = jax.random.permutation(axes_key, len(self.axes))
             rows = jnp.asarray(self.axes)[order[: self.axes_per_step]]
         else:

@@ -37,6 +37,7 @@ COLUMNS = {
     "rate_noisy": "-log2 of the density of noisy latents, as in training (bits/dim)",
     "rate_estimated": "-log2 of the probability of rounded symbols (bits/dim)",
     "rate_exact": "encoded bytes x 8, header included (bits/dim)",
+    "rate_header": "header and coder flush, a part of rate_exact (bits/dim)",
     "header_bits": "header and coder flush, mean per example (bits)",
     "bpp_noisy": "-log2 of the density of noisy latents (bits per pixel; images only)",
     "bpp_estimated": "-log2 of the probability of rounded symbols (bits per pixel; images only)",

@@ -1,0 +1,85 @@
+"""Independent Gaussian components: the source whose limits are known.
+
+    ./launch.sh sweep --config=configs/gaussian.py --workdir=runs/gaussian
+
+trains one encoder per λ_d and one decoder per (λ_d, λ_p), about five minutes on two cores.
+`:tiny` is the same in miniature, for tests.
+"""
+
+from ml_collections import config_dict
+
+
+def get_config(arg=""):
+    """The configuration; `arg` is "" or "tiny".
+
+    Raises:
+      ValueError: any other `arg`.
+    """
+    if arg not in ("", "tiny"):
+        raise ValueError(f"configs/gaussian.py takes '' or 'tiny' after the colon, got {arg!r}")
+    config = config_dict.ConfigDict()
+    config.name = "gaussian"
+    config.seed = 0
+    config.data = {
+        "source": "gaussian",
+        "options": {"variances": tuple(0.6**i for i in range(8))},
+        "augment": {},
+    }
+    config.codec = {
+        "groups": (8,),
+        "analysis_width": 32,
+        "synthesis_widths": (64, 64, 64),
+    }
+    config.distortion = "mse"
+    config.perception = {
+        "name": "sliced_wasserstein",
+        "space": "vector",
+        "directions": 24,
+        "axes_per_step": 8,
+    }
+    shared = {
+        "crop": None,
+        "conditions": 1,
+        "level_weights": (1.0,),
+        "clip": 1.0,
+        "balance": 0.0,
+        "warmup": 50,
+    }
+    config.stages = {
+        "fidelity": shared
+        | {
+            "steps": 2000,
+            "batch": 1024,
+            "members": 0,
+            "real": "paired",
+            "learning_rate": 3e-3,
+            "decay": 0.99,
+            "checkpoint_every": 1000,
+        },
+        "perception": shared
+        | {
+            "steps": 1500,
+            "batch": 2048,
+            "members": 2,
+            "real": "independent",
+            "learning_rate": 1e-3,
+            "decay": 0.99,
+            "checkpoint_every": 500,
+        },
+    }
+    config.sweep = {
+        "lambda_d": (2.4, 7.2, 24.0, 72.0),
+        "lambda_p": (0.0, 720.0),
+        "encoders": "separate",
+        "decoders": "separate",
+    }
+    config.evaluation = {"members": 4, "limit": 8192}
+    if arg == "tiny":
+        config.name = "gaussian_tiny"
+        config.sweep.lambda_d = (2.4, 24.0)
+        for stage in ("fidelity", "perception"):
+            config.stages[stage].update(
+                {"steps": 30, "batch": 128, "checkpoint_every": 10, "warmup": 5}
+            )
+        config.evaluation.limit = 1024
+    return config

@@ -1,0 +1,121 @@
+"""Perception modules by name: what is allowed, and that every module keeps the contract."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from synjax.perception import adversarial, base, build, sliced_wasserstein
+
+SHAPES = {"vector": (6,), "image": (16, 16, 2)}
+OPTIONS = {
+    "none": {},
+    "sliced_wasserstein": {"directions": 4, "patch": 8},
+    "wgan_gp": {"width": 4, "critic_steps": 1},
+}
+KEY = jax.random.key(0)
+
+
+def _noise(*shape, seed):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("name", build.PERCEPTION)
+def test_every_module_keeps_the_contract(name, kind):
+    module = build.build(name, kind=kind, **OPTIONS[name])
+    shape = SHAPES[kind]
+    real, fake = _noise(6, *shape, seed=0), 2 * _noise(2, 3, *shape, seed=1)
+    context = {"source": real[:2], "symbols": np.zeros((2, 3)), "level": 1}
+
+    @jax.jit
+    def run(real, fake):
+        spec = jax.ShapeDtypeStruct(real.shape, real.dtype)
+        state = module.init(jax.random.key(0, impl="rbg"), spec)
+        gradient = jax.grad(lambda f: jnp.float32(module.penalty(state, real, f, context, KEY)))
+        after, metrics = module.update(state, real, fake, context, KEY)
+        return gradient(fake), state, after, metrics
+
+    gradient, state, after, metrics = run(real, fake)
+    assert gradient.shape == fake.shape
+    assert np.all(np.isfinite(gradient))
+    assert np.any(gradient != 0) == (name != "none")
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert all(value.shape == () for value in metrics.values())
+    assert (state == {}) == (name != "wgan_gp")
+
+
+def test_no_perception_asks_for_nothing():
+    module = build.build("none", kind="image")
+    assert isinstance(module, base.NoPerception)
+    assert module.penalty({}, None, None, None, None) == 0
+
+
+def test_options_reach_the_module_and_the_others_keep_their_defaults():
+    module = build.build("wgan_gp", kind="image", width=5)
+    assert module == adversarial.WganGp(width=5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "space", "sees_axes"),
+    [
+        ("vector", {}, "vector", True),
+        ("image", {}, "patches", True),
+        ("image", {"space": "pixels"}, "pixels", False),
+        ("image", {"space": "features"}, "features", False),
+    ],
+)
+def test_axes_are_given_to_the_spaces_that_can_use_them(kind, options, space, sees_axes):
+    axes = np.eye(3)
+    module = build.build("sliced_wasserstein", kind=kind, axes=axes, **options)
+    assert isinstance(module, sliced_wasserstein.SlicedWasserstein)
+    assert module.space == space
+    assert (module.axes is axes) == sees_axes
+
+
+def test_axes_are_left_out_where_a_module_has_no_use_for_them():
+    assert build.build("none", kind="vector", axes=np.eye(3)) == base.NoPerception()
+    assert build.build("wgan_gp", kind="vector", axes=np.eye(3)) == adversarial.WganGp()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("lpips", {}, "perception.name is 'lpips', .* none, sliced_wasserstein, wgan_gp"),
+        ("none", {"kind": "audio"}, "kind is 'audio', must be one of vector, image"),
+        ("none", {"width": 3}, "'none' has no option 'width'; it takes none"),
+        ("wgan_gp", {"widht": 3}, "no option 'widht'; it takes width, critic_steps, learning_rate"),
+        ("sliced_wasserstein", {"width": 3}, "no option 'width'; it takes space, directions"),
+        (
+            "sliced_wasserstein",
+            {"space": "vector"},
+            "'image' is 'vector', .* patches, pixels, feat",
+        ),
+        ("sliced_wasserstein", {"space": "fourier"}, "'image' is 'fourier', must be one of"),
+        ("sliced_wasserstein", {"directions": -1}, "must not be negative"),
+        ("sliced_wasserstein", {"axes_per_step": 1}, "needs axes; space 'patches' has none"),
+        ("wgan_gp", {"critic_steps": 0}, "critic_steps must be at least 1"),
+    ],
+)
+def test_what_is_not_known_is_refused_with_what_is(name, arguments, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        build.build(name, **({"kind": "image"} | arguments))
+    assert "\n" not in str(refusal.value)
+
+
+def test_axes_are_not_an_option_of_the_configuration():
+    with pytest.raises(ValueError, match="must be one of"):
+        build.build("sliced_wasserstein", kind="vector", space="pixels")
+    with pytest.raises(ValueError, match="has no option 'seeds'; it takes space") as refusal:
+        build.build("sliced_wasserstein", kind="vector", seeds=1)
+    assert "axes," not in str(refusal.value)
+
+
+@pytest.mark.parametrize("real", build.REAL)
+def test_both_choices_of_the_compared_batch_are_accepted(real):
+    build.check_real(real)
+
+
+def test_another_choice_of_the_compared_batch_is_refused():
+    with pytest.raises(ValueError, match="'both', must be one of paired, independent"):
+        build.check_real("both")

@@ -1,0 +1,132 @@
+"""The command line as a user meets it, through real processes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from synjax.reporting import table
+
+
+def test_the_quickstart_in_miniature_ends_with_a_table_and_the_paths_of_all_it_wrote(tiny):
+    workdir, done = tiny
+    results = table.read(workdir / "table.csv")
+    assert len(results) == 24
+    assert set(results.status) == {"ok"}
+    for name in ("table.csv", "table.parquet", "table.md", "table.tex"):
+        assert str(workdir / name) in done.stdout
+        assert (workdir / name).stat().st_size > 0
+    for name in ("rate_distortion", "distortion_perception"):
+        for suffix in ("png", "svg"):
+            assert (workdir / "plots" / f"{name}.{suffix}").stat().st_size > 0
+    assert len(list(workdir.glob("trials/*/members_level_*.png"))) == 24
+
+
+def test_rows_of_one_encoder_and_level_have_exactly_one_rate(tiny):
+    results = table.read(tiny[0] / "table.csv")
+    for _, rows in results.groupby(["lambda_d", "level"]):
+        assert rows.rate_exact.nunique() == 1
+        assert rows.rate_estimated.nunique() == 1
+
+
+def test_bytes_agree_with_the_estimate_beside_the_header(tiny):
+    results = table.read(tiny[0] / "table.csv")
+    payload = results.rate_exact - results.rate_header
+    np.testing.assert_allclose(payload, results.rate_estimated, rtol=0.01)
+
+
+def test_a_higher_level_costs_rate_and_buys_distortion(tiny):
+    results = table.read(tiny[0] / "table.csv").set_index(["lambda_d", "lambda_p", "level"])
+    low, high = results.xs(1, level="level"), results.xs(2, level="level")
+    assert (high.rate_exact > low.rate_exact).all()
+    assert (high.mse < low.mse).all()
+
+
+def test_every_trial_and_every_encoder_keeps_a_record(tiny):
+    workdir = tiny[0]
+    recorded = list(workdir.glob("trials/*/record.jsonl")) + list(
+        workdir.glob("encoders/*/record/record.jsonl")
+    )
+    assert len(recorded) == 12 + 3
+    for path in recorded:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert lines and all({"step", "rate", "distortion"} <= set(line) for line in lines)
+
+
+def test_a_second_start_trains_nothing_and_prints_the_same_table(tiny, command):
+    workdir, first = tiny
+    before = {p: p.stat().st_mtime_ns for p in workdir.glob("*/*/checkpoints/*")}
+    written = (workdir / "table.csv").read_bytes()
+    again = command("sweep", "--experiment=experiments/quickstart.py:tiny", f"--workdir={workdir}")
+    assert again.returncode == 0
+    assert "step" not in again.stdout
+    assert (workdir / "table.csv").read_bytes() == written
+    assert {p: p.stat().st_mtime_ns for p in workdir.glob("*/*/checkpoints/*")} == before
+
+
+def test_export_alone_rewrites_what_was_deleted(tiny, command, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(tiny[0], workdir)
+    (workdir / "table.csv").unlink()
+    assert command("export", f"--workdir={workdir}").returncode == 0
+    assert (workdir / "table.csv").read_bytes() == (tiny[0] / "table.csv").read_bytes()
+
+
+SWEEP = ("sweep", "--config=configs/photos.py:tiny")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("sweeep",), ("sweeep", "sweep", "export")),
+        (("sweep",), ("--config",)),
+        ((*SWEEP,), ("--workdir",)),
+        (("sweep", "--config=configs/nothing.py", "--workdir={}"), ("nothing.py",)),
+        ((*SWEEP, "--workdir={}", "--config.codec.chanels=3"), ("chanels",)),
+        ((*SWEEP, "--workdir={}", "--config.data.source=phtos"), ("phtos", "photos", "gaussian")),
+        (
+            (*SWEEP, "--workdir={}", "--config.perception.name=lpips"),
+            ("lpips", "sliced_wasserstein", "wgan_gp"),
+        ),
+        ((*SWEEP, "--workdir={}", "--config.distortion=psrn"), ("psrn", "mse", "ms_ssim")),
+        ((*SWEEP, "--workdir={}", "--config.sweep.lambda_d=(-1.0,)"), ("lambda_d", "-1")),
+        ((*SWEEP, "--workdir={}", "--config.sweep.lambda_p=(0.0,-2.0)"), ("lambda_p", "-2")),
+        ((*SWEEP, "--workdir={}", "--config.evaluation.members=0"), ("members", "0")),
+        ((*SWEEP, "--workdir={}", "--config.stages.fidelity.crop=4"), ("crop", "4", "stride")),
+        ((*SWEEP, "--workdir={}", "--config.stages.fidelity.steps=0"), ("steps", "0")),
+        (("evaluate", "--workdir={}"), ("holds no sweep",)),
+        (("export", "--workdir={}"), ("holds no sweep",)),
+        (("sweep", "stray", "--workdir={}"), ("stray",)),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(command, tmp_path, arguments, named):
+    workdir = tmp_path / "run"
+    done = command(*(argument.format(workdir) for argument in arguments))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    for word in named:
+        assert word in done.stderr
+    assert not workdir.exists()
+
+
+def test_a_workdir_of_another_sweep_is_left_alone(tiny, command):
+    before = sorted((p, p.stat().st_mtime_ns) for p in tiny[0].rglob("*"))
+    done = command(*SWEEP, f"--workdir={tiny[0]}", "--config.sweep.lambda_d=(10.0,75.0,225.0)")
+    assert done.returncode == 2
+    assert "lambda_d" in done.stderr and done.stderr.count("\n") == 1
+    assert sorted((p, p.stat().st_mtime_ns) for p in tiny[0].rglob("*")) == before
+
+
+def test_a_directory_with_other_files_is_left_alone(command, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = command(*SWEEP, f"--workdir={tmp_path}")
+    assert done.returncode == 2 and "holds no sweep" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("verb", ["sweep", "train", "evaluate", "export", "bench"])
+def test_help_describes_the_flags_of_each_verb(command, verb):
+    done = command(verb, "--help")
+    assert done.returncode == 0
+    assert ("--out" if verb == "bench" else "--workdir") in done.stdout.replace("--[no]", "--")

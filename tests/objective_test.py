@@ -1,0 +1,218 @@
+"""Eq. 62, and the classical objectives that it must become by configuration alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from synjax import distortion, objective
+from synjax.codec import modulation, priors, synonymous
+from synjax.perception import base, sliced_wasserstein
+
+GRID = modulation.Grid((100.0, 400.0), (0.0, 1.0))
+VECTOR = synonymous.Codec(0, 6, (2, 3), GRID, 8, (8, 8, 8), 8)
+IMAGE = synonymous.Codec(2, 1, (5,), GRID, 8, (8, 8, 8), 8, stride=8)
+# With every axis and no random direction it does not depend on the key.
+DISTANCE = sliced_wasserstein.SlicedWasserstein(
+    "vector", directions=0, axes=np.eye(6, dtype=np.float32), axes_per_step=6
+)
+TRAINED = ("analysis", "prior", "synthesis")
+TRACES = []
+
+
+def _noise(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+X, REAL = _noise(4, 6), _noise(64, 6, seed=7)
+
+
+@functools.cache
+def _params(codec):
+    """Initial parameters, moved so that every network has a say."""
+    sample = _noise(64, 16, 24, 1) if codec.rank else _noise(64, 6)
+    # This generator is compiled several times faster than the default one.
+    params = codec.init(jax.random.key(0, impl="rbg"), sample)
+    rng = np.random.default_rng(1)
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) + 0.03 * rng.normal(size=leaf.shape).astype(np.float32),
+        params,
+    )
+
+
+def _weights(lambda_d, lambda_p, level):
+    return np.float32(lambda_d), np.float32(lambda_p), np.int32(level)
+
+
+@functools.cache
+def _gradient_of(members, frozen):
+    """((loss, metrics), gradient) of the objective, compiled."""
+    loss = objective.Objective(
+        VECTOR, distortion.mse, DISTANCE, members=members, noisy=True, frozen=frozen
+    )
+
+    def counted(*arguments):
+        TRACES.append((members, frozen))
+        return loss(*arguments)
+
+    return jax.jit(jax.value_and_grad(counted, has_aux=True))
+
+
+def _evaluate(lambda_d=100.0, lambda_p=1.0, level=1, *, members=0, frozen=(), real=REAL, seed=0):
+    """Metrics and the gradient of the parameters, for the batch X."""
+    weights, key = _weights(lambda_d, lambda_p, level), jax.random.key(seed)
+    gradient_of = _gradient_of(members, frozen)
+    (_, metrics), gradient = gradient_of(_params(VECTOR), {}, X, real, *weights, key)
+    return metrics, gradient
+
+
+@functools.cache
+def _classical():
+    """A transform codec's λ_d·MSE + λ_p·W₂² + rate, with its one reconstruction written out."""
+    # Only the noise of the relaxed rate is shared with the objective.
+    noise_key = jax.random.split(jax.random.split(jax.random.key(0))[0])[0]
+
+    def loss(params, lambda_d, lambda_p, level):
+        params = VECTOR.bind(params, lambda_d, lambda_p)
+        symbols = VECTOR.quantise(params, VECTOR.analyse(params, X), noise_key)
+        first, second = symbols["hard"][:, :2], symbols["hard"][:, 2:]
+        prior = {"params": params["prior"]["group_1"]}
+        centre, _, _ = priors.Conditional(3, 8, 0).apply(prior, first, params["features"])
+        values = [first, jnp.where(level == 2, centre + second, centre)]
+        share = jnp.full((4, 1), 0.5) * level
+        decoded = {"shared": jnp.concatenate([*values, share], -1), "detail": jnp.zeros((4, 1, 6))}
+        x_hat = VECTOR.synthesise(params, decoded)[:, 0]
+        # Quantiles of the larger sample at the ranks of the smaller.
+        ranks, known = (np.arange(4) + 0.5) / 4, (np.arange(64) + 0.5) / 64
+        targets = np.stack([np.interp(ranks, known, np.sort(column)) for column in REAL.T])
+        distance = jnp.mean((jnp.sort(x_hat.T, axis=-1) - targets) ** 2)
+        rate = jnp.mean(VECTOR.rate(params, symbols, level)) / 6
+        return lambda_d * jnp.mean((x_hat - X) ** 2) + lambda_p * distance + rate
+
+    return jax.jit(jax.value_and_grad(loss))
+
+
+def _assert_same_trees(found, expected, tolerance=1e-5):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        scale = np.max(np.abs(b)) + 1e-6
+        np.testing.assert_allclose(a / scale, b / scale, atol=tolerance)
+
+
+def _assert_classical(weights, metrics, gradient):
+    loss, expected = _classical()(_params(VECTOR), *_weights(*weights))
+    np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-6)
+    for name in TRAINED:
+        _assert_same_trees(gradient[name], expected[name])
+
+
+@pytest.mark.parametrize("weights", [(100.0, 1.0, 1), (400.0, 1.0, 2), (200.0, 0.3, 2)])
+def test_one_reconstruction_makes_it_the_rate_distortion_perception_loss(weights):
+    """Eq. 66. That the detail is fitted beside it leaves the other gradients as they are."""
+    metrics, gradient = _evaluate(*weights)
+    assert metrics["fake"].shape == (4, 1, 6)
+    assert metrics["perception"] > 1e-3
+    assert metrics["detail"] != 0
+    _assert_classical(weights, metrics, gradient)
+
+
+@pytest.mark.parametrize("members", [0, 2])
+@pytest.mark.parametrize("weights", [(100.0, 0.0, 1), (400.0, 0.0, 2)])
+def test_without_perception_it_is_the_rate_distortion_loss(weights, members):
+    """Eq. 68, with whatever number of members: at λ_p = 0 the best detail is none."""
+    _assert_classical(weights, *_evaluate(*weights, members=members))
+
+
+@pytest.mark.parametrize("weights", [(100.0, 1.0, 1), (250.0, 0.3, 2)])
+def test_the_loss_is_the_weighted_sum_of_its_three_terms(weights):
+    metrics, _ = _evaluate(*weights, members=2)
+    terms = (float(metrics[name]) for name in ("distortion", "perception", "rate"))
+    expected = np.dot([*weights[:2], 1.0], list(terms))
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-6)
+
+
+def test_terms_are_those_of_the_members_that_the_critic_will_see():
+    metrics, _ = _evaluate(members=2)
+    fake, context = np.asarray(metrics["fake"]), metrics["context"]
+    assert fake.shape == (4, 2, 6)
+    assert np.std(fake[:, 0] - fake[:, 1]) > 1e-2
+    np.testing.assert_allclose(metrics["distortion"], np.mean((fake - X[:, None]) ** 2), rtol=1e-5)
+    np.testing.assert_array_equal(context["source"], X)
+    np.testing.assert_array_equal(context["symbols"] % 1, np.zeros((4, 5)))
+    assert context["level"] == 1
+
+
+def test_without_perception_weight_the_other_batch_does_not_matter():
+    other = _noise(64, 6, seed=8)
+    first, second = (_evaluate(100.0, 0.0, members=2, real=real) for real in (REAL, other))
+    assert first[0]["perception"] != second[0]["perception"]
+    assert first[0]["loss"] == second[0]["loss"]
+    for a, b in zip(jax.tree.leaves(first[1]), jax.tree.leaves(second[1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_frozen_parameters_get_no_gradient_and_leave_the_others_theirs():
+    frozen = ("analysis", "prior")
+    (whole, expected), (part, gradient) = (_evaluate(members=2, frozen=f) for f in ((), frozen))
+    np.testing.assert_allclose(part["loss"], whole["loss"], rtol=1e-6)
+    for name, tree in gradient.items():
+        assert max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(expected[name])) > 0
+        if name in frozen:
+            for leaf in jax.tree.leaves(tree):
+                np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
+        else:
+            _assert_same_trees(tree, expected[name])
+
+
+def test_a_level_pays_for_its_groups_only():
+    first, second = (_evaluate(level=level)[0] for level in (1, 2))
+    noise_key = jax.random.split(jax.random.split(jax.random.key(0))[0])[0]
+
+    @jax.jit
+    def bits(params):
+        params = VECTOR.bind(params, 100.0, 1.0)
+        symbols = VECTOR.quantise(params, VECTOR.analyse(params, X), noise_key)
+        return VECTOR.group_bits(params, symbols)
+
+    expected = np.asarray(bits(_params(VECTOR))).mean(0) / 6
+    np.testing.assert_allclose(first["rate"], expected[0], rtol=1e-5)
+    np.testing.assert_allclose(second["rate"], expected.sum(), rtol=1e-5)
+    assert second["distortion"] < first["distortion"]
+
+
+def test_one_compilation_serves_all_levels_and_weights():
+    losses = set()
+    for level in (1, 2):
+        for lambda_d, lambda_p in ((100.0, 0.0), (100.0, 1.0), (400.0, 1.0)):
+            losses.add(float(_evaluate(lambda_d, lambda_p, level)[0]["loss"]))
+    assert len(losses) == 6
+    assert TRACES.count((0, ())) == 1
+
+
+def test_the_same_key_gives_the_same_loss_and_another_key_another():
+    first, again, other = (_evaluate(members=2, seed=seed)[0]["loss"] for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_images_are_coded_per_element_with_members_of_their_own_shape():
+    """Stage `perception`: rounded symbols, several members."""
+    loss = objective.Objective(
+        IMAGE, distortion.mse, base.NoPerception(), members=2, noisy=False, frozen=("analysis",)
+    )
+    x = _noise(3, 16, 24, 1)
+
+    @jax.jit
+    def evaluate(params):
+        bound = IMAGE.bind(params, 100.0, 1.0)
+        symbols = IMAGE.quantise(bound, IMAGE.analyse(bound, x))
+        metrics = loss(params, {}, x, x, 100.0, 1.0, 1, jax.random.key(0))[1]
+        return metrics, IMAGE.rate(bound, symbols, 1)
+
+    metrics, bits = evaluate(_params(IMAGE))
+    assert metrics["fake"].shape == (3, 2, 16, 24, 1)
+    expected = np.mean((np.asarray(metrics["fake"]) - x[:, None]) ** 2)
+    np.testing.assert_allclose(metrics["distortion"], expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics["rate"], np.mean(bits) / (16 * 24), rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], 100 * expected + metrics["rate"], rtol=1e-5)
