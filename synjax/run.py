@@ -62,7 +62,7 @@ def evaluate(workdir, console):
 
 
 def _evaluate(plan, outcomes, workdir, console, again):
-    examples = evaluation.test_examples(plan.config)
+    examples = evaluation.subjects(plan.config)
     with progress.Progress(console) as bar:
         for done, trial in enumerate(plan.trials, 1):
             directory = workdir / "trials" / trial.name

@@ -32,8 +32,8 @@ def test_every_module_keeps_the_contract(name, kind):
     def run(real, fake):
         spec = jax.ShapeDtypeStruct(real.shape, real.dtype)
         state = module.init(jax.random.key(0, impl="rbg"), spec)
-        gradient = jax.grad(lambda f: jnp.float32(module.penalty(state, real, f, context, KEY)))
         after, metrics = module.update(state, real, fake, context, KEY)
+        gradient = jax.grad(lambda f: jnp.float32(module.penalty(after, real, f, context, KEY)))
         return gradient(fake), state, after, metrics
 
     gradient, state, after, metrics = run(real, fake)
@@ -103,12 +103,10 @@ def test_what_is_not_known_is_refused_with_what_is(name, arguments, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_axes_are_not_an_option_of_the_configuration():
-    with pytest.raises(ValueError, match="must be one of"):
-        build.build("sliced_wasserstein", kind="vector", space="pixels")
-    with pytest.raises(ValueError, match="has no option 'seeds'; it takes space") as refusal:
+def test_axes_are_not_offered_as_an_option_of_the_configuration():
+    with pytest.raises(ValueError, match="'seeds'; it takes space, directions") as refusal:
         build.build("sliced_wasserstein", kind="vector", seeds=1)
-    assert "axes," not in str(refusal.value)
+    assert " axes," not in str(refusal.value)
 
 
 @pytest.mark.parametrize("real", build.REAL)

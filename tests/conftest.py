@@ -1,5 +1,6 @@
 """Shared settings: silent rank promotion hides shape bugs, so the tests forbid it."""
 
+import importlib.util
 import os
 import pathlib
 
@@ -9,6 +10,20 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+def load_config(path, argument=""):
+    """The configuration of a file as a plain dict."""
+    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(argument).to_dict()
+
+
+@pytest.fixture
+def tiny_config():
+    """tiny_config(name) is the miniature of configs/NAME.py, a fresh dict."""
+    return lambda name="gaussian": load_config(f"configs/{name}.py", "tiny")
 
 
 @pytest.fixture(scope="session")

@@ -37,11 +37,21 @@ def _ms_ssim(x, x_hat):
     return distortion.ms_ssim(x, x_hat)
 
 
-def test_examples(config):
-    """The evaluation examples of a configuration: a list of `pipeline.Example`."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A test example [*S, C] or [N, n], and for pictures its JPEG `jpeg.curve`."""
+
+    x: np.ndarray
+    jpeg_curve: tuple | None
+
+
+def subjects(config):
+    """The test examples of a configuration, with what all trials compare them with."""
     data = config["data"]
     source = sources.build(data["source"], split="test", **data["options"])
-    return pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
+    examples = pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
+    picture = source.kind == "image"
+    return [Subject(e.x, jpeg.curve(e.x) if picture else None) for e in examples]
 
 
 def trial_rows(plan, trial, params, examples):
@@ -51,7 +61,7 @@ def trial_rows(plan, trial, params, examples):
       plan: `training.plan.Plan`.
       trial: `training.plan.Trial`.
       params: its averaged parameters.
-      examples: from `test_examples`.
+      examples: from `subjects`.
 
     Returns:
       (rows, sheets): dicts with the columns of `reporting.table`, and for pictures one `Sheet`
@@ -176,7 +186,6 @@ def _consistency(artefact, parsed, synset, level):
 def _measure_picture(artefact, example, *, members, seed):
     """Per level (metrics, (source, members)) of one picture."""
     x = example.x
-    curve = jpeg.curve(x)
     results = []
     for level in range(1, artefact.codec.levels + 1):
         stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
@@ -192,7 +201,7 @@ def _measure_picture(artefact, example, *, members, seed):
         row["consistency"] = _consistency(artefact, parsed, synset, level)
         for name, (value, floor) in realism.photograph_divergences(x, synset).items():
             row |= {name: value, f"{name}_floor": floor}
-        row["jpeg_psnr"] = jpeg.psnr_at(curve, len(stream))
+        row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(stream))
         row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
         results.append((row, (x, synset)))
     return results

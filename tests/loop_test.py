@@ -1,0 +1,169 @@
+"""Training: restarts change nothing, one compilation serves all, divergence is a row."""
+
+import collections
+import json
+
+import conftest
+import jax
+import numpy as np
+import pytest
+
+from synjax import run, sweep
+from synjax.reporting import table
+from synjax.training import loop, plan
+
+
+class Silent:
+    """A console that shows nothing."""
+
+    is_terminal = False
+    width = 100
+
+    def print(self, *args, **kwargs):
+        pass
+
+
+def _train(asked, workdir, steps_before_kill=None):
+    """Trains; raises KeyboardInterrupt after so many steps, as a user's Ctrl-C would."""
+    made = plan.make(asked)
+    sweep.open_workdir(workdir, asked)
+    count = collections.Counter()
+
+    def progress(of_run, done, metrics):
+        count["steps"] += 1
+        if steps_before_kill and count["steps"] == steps_before_kill:
+            raise KeyboardInterrupt
+
+    return sweep.Trainer(made, workdir, progress).train_all()
+
+
+def _small(tiny_config):
+    asked = tiny_config()
+    asked["sweep"] |= {"lambda_d": (2.4, 24.0), "lambda_p": (0.0, 50.0)}
+    return asked
+
+
+@pytest.fixture
+def small(tiny_config):
+    """small() is a fresh configuration of two by two Gaussian trials."""
+    return lambda: _small(tiny_config)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("straight") / "run"
+    asked = _small(lambda: conftest.load_config("configs/gaussian.py", "tiny"))
+    return workdir, _train(asked, workdir)
+
+
+def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
+    uninterrupted, small, tmp_path
+):
+    for stop in (17, 75):
+        with pytest.raises(KeyboardInterrupt):
+            _train(small(), tmp_path / "run", stop)
+    outcomes = _train(small(), tmp_path / "run")
+    for name, outcome in uninterrupted[1].items():
+        jax.tree.map(np.testing.assert_array_equal, outcome.params, outcomes[name].params)
+
+
+def test_the_record_of_an_interrupted_run_has_every_step_once(uninterrupted, small, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        _train(small(), tmp_path / "run", 17)
+    _train(small(), tmp_path / "run")
+    for path in uninterrupted[0].glob("*/*/record.jsonl"):
+        again = tmp_path / "run" / path.relative_to(uninterrupted[0])
+        straight, resumed = (
+            [{k: v for k, v in json.loads(line).items() if k != "seconds" and k != "time"}]
+            for p in (path, again)
+            for line in [p.read_text().splitlines()[-1]]
+        )
+        assert straight == resumed
+        steps = [json.loads(line)["step"] for line in again.read_text().splitlines()]
+        assert steps == sorted(set(steps))
+
+
+def test_one_compilation_per_stage_serves_the_whole_grid(small, tmp_path, monkeypatch):
+    made = []
+    compiled = loop.compiled
+
+    def counted(*args):
+        function, transformation = compiled(*args)
+        made.append(function)
+        return function, transformation
+
+    monkeypatch.setattr(loop, "compiled", counted)
+    asked = small()
+    for stage in asked["stages"].values():
+        stage["steps"] = 2
+    _train(asked, tmp_path / "run")
+    assert len(made) == 2
+    assert [function._cache_size() for function in made] == [1, 1]
+
+
+def test_encoder_and_prior_do_not_change_in_the_perception_stage(uninterrupted, small):
+    made = plan.make(small())
+    for trial in made.trials:
+        encoder, decoder = (
+            uninterrupted[1][name].params for name in (trial.encoder, trial.decoder)
+        )
+        for key in ("analysis", "prior"):
+            jax.tree.map(np.testing.assert_array_equal, encoder[key], decoder[key])
+        moved = [
+            np.any(a != b)
+            for a, b in zip(
+                jax.tree.leaves(encoder["synthesis"]),
+                jax.tree.leaves(decoder["synthesis"]),
+                strict=True,
+            )
+        ]
+        assert any(moved)
+
+
+def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_path, monkeypatch):
+    asked = small()
+    asked["evaluation"]["limit"] = 512
+    compiled = loop.compiled
+
+    def poisoned(objective, stage, seed):
+        function, transformation = compiled(objective, stage, seed)
+
+        def step(state, x, real, lambda_d, lambda_p, level):
+            state, metrics = function(state, x, real, lambda_d, lambda_p, level)
+            if stage.name == "perception" and lambda_d[0] > 20 and lambda_p[0] > 0:
+                metrics["loss"] = metrics["loss"] * np.nan
+            return state, metrics
+
+        return step, transformation
+
+    monkeypatch.setattr(loop, "compiled", poisoned)
+    run.sweep(asked, tmp_path / "run", Silent())
+    results = table.read(tmp_path / "run" / "table.csv")
+    bad = results[results.status != "ok"]
+    assert len(results) == 4 and len(bad) == 1
+    row = bad.iloc[0]
+    assert (row.lambda_d, row.lambda_p, row.status) == (24.0, 50.0, "diverged")
+    assert "loss not finite at step 0 of stage perception" in row.reason
+    assert np.isnan(row.mse)
+
+
+def test_every_condition_and_level_comes_up_as_often_as_asked(tiny_config):
+    stage = plan.make(tiny_config("photos")).runs[1].stage
+    count = 12
+    drawn = [loop.schedule(0, index, count, stage) for index in range(600)]
+    conditions = np.concatenate([chosen for chosen, _ in drawn])
+    levels = np.concatenate([levels for _, levels in drawn])
+    assert set(np.bincount(conditions, minlength=count)) == {600 * stage.conditions // count}
+    share = np.mean(levels == 2)
+    assert abs(share - 0.5) < 5 * 0.5 / np.sqrt(len(levels))
+
+
+def test_the_schedule_is_a_function_of_seed_and_step(tiny_config):
+    stage = plan.make(tiny_config("photos")).runs[1].stage
+    first, again, other = (loop.schedule(seed, 7, 12, stage) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first[0], again[0])
+    assert any(
+        not np.array_equal(loop.schedule(1, i, 12, stage)[0], loop.schedule(0, i, 12, stage)[0])
+        for i in range(5)
+    )
+    assert other[0].shape == (stage.conditions,)
