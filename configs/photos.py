@@ -77,11 +77,12 @@ def get_config(arg=""):
         "encoders": "conditioned",
         "decoders": "conditioned",
     }
-    config.evaluation = {"members": 4, "limit": None}
+    config.evaluation = {"members": 4, "limit": config_dict.placeholder(int)}
     if arg == "tiny":
         config.name = "photos_tiny"
         config.data.source = "leaves"
         config.data.options = {"size": 176, "count": 12}
+        config.sweep.update({"lambda_d": (25.0, 200.0), "lambda_p": (0.0, 1.0)})
         config.data.augment = {"scale_range": (0.5, 1.0), "recolour": 0.0}
         config.codec = {
             "groups": (6, 26),
@@ -91,10 +92,12 @@ def get_config(arg=""):
             "stride": 8,
         }
         config.perception.patch = 8
+        config.perception.stride = 4
         config.perception.axes_per_step = 16
-        for stage, steps in (("fidelity", 40), ("perception", 24)):
+        for stage, steps in (("fidelity", 40), ("perception", 16)):
             config.stages[stage].update(
-                {"steps": steps, "crop": 64, "checkpoint_every": 10, "warmup": 5}
+                {"steps": steps, "crop": 64, "checkpoint_every": 8, "warmup": 5}
             )
-        config.evaluation.limit = 2
+            config.stages[stage].update({"batch": 4, "conditions": 2})
+        config.evaluation.limit = 1
     return config

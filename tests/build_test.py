@@ -20,8 +20,15 @@ def _noise(*shape, seed):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("name", build.PERCEPTION)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("none", "vector"),
+        ("sliced_wasserstein", "vector"),
+        ("sliced_wasserstein", "image"),
+        ("wgan_gp", "vector"),  # adversarial_test has its images
+    ],
+)
 def test_every_module_keeps_the_contract(name, kind):
     module = build.build(name, kind=kind, **OPTIONS[name])
     shape = SHAPES[kind]

@@ -13,12 +13,10 @@ from synjax.perception import base, sliced_wasserstein
 
 GRID = modulation.Grid((100.0, 400.0), (0.0, 1.0))
 VECTOR = synonymous.Codec(0, 6, (2, 3), GRID, 8, (8, 8, 8), 8)
-IMAGE = synonymous.Codec(2, 1, (5,), GRID, 8, (8, 8, 8), 8, stride=8)
 # With every axis and no random direction it does not depend on the key.
 DISTANCE = sliced_wasserstein.SlicedWasserstein(
     "vector", directions=0, axes=np.eye(6, dtype=np.float32), axes_per_step=6
 )
-TRAINED = ("analysis", "prior", "synthesis")
 TRACES = []
 
 
@@ -30,11 +28,10 @@ X, REAL = _noise(4, 6), _noise(64, 6, seed=7)
 
 
 @functools.cache
-def _params(codec):
+def _params():
     """Initial parameters, moved so that every network has a say."""
-    sample = _noise(64, 16, 24, 1) if codec.rank else _noise(64, 6)
     # This generator is compiled several times faster than the default one.
-    params = codec.init(jax.random.key(0, impl="rbg"), sample)
+    params = VECTOR.init(jax.random.key(0, impl="rbg"), REAL)
     rng = np.random.default_rng(1)
     return jax.tree.map(
         lambda leaf: np.asarray(leaf) + 0.03 * rng.normal(size=leaf.shape).astype(np.float32),
@@ -47,24 +44,28 @@ def _weights(lambda_d, lambda_p, level):
 
 
 @functools.cache
-def _gradient_of(members, frozen):
-    """((loss, metrics), gradient) of the objective, compiled."""
+def _gradient_of(members):
+    """((loss, metrics), gradient) of the objective, compiled; with members the prior is frozen."""
     loss = objective.Objective(
-        VECTOR, distortion.mse, DISTANCE, members=members, noisy=True, frozen=frozen
+        VECTOR,
+        distortion.mse,
+        DISTANCE,
+        members=members,
+        noisy=True,
+        frozen=("prior",) if members else (),
     )
 
     def counted(*arguments):
-        TRACES.append((members, frozen))
+        TRACES.append(members)
         return loss(*arguments)
 
     return jax.jit(jax.value_and_grad(counted, has_aux=True))
 
 
-def _evaluate(lambda_d=100.0, lambda_p=1.0, level=1, *, members=0, frozen=(), real=REAL, seed=0):
+def _evaluate(lambda_d=100.0, lambda_p=1.0, level=1, *, members=0, real=REAL, seed=0):
     """Metrics and the gradient of the parameters, for the batch X."""
     weights, key = _weights(lambda_d, lambda_p, level), jax.random.key(seed)
-    gradient_of = _gradient_of(members, frozen)
-    (_, metrics), gradient = gradient_of(_params(VECTOR), {}, X, real, *weights, key)
+    (_, metrics), gradient = _gradient_of(members)(_params(), {}, X, real, *weights, key)
     return metrics, gradient
 
 
@@ -94,17 +95,19 @@ def _classical():
     return jax.jit(jax.value_and_grad(loss))
 
 
-def _assert_same_trees(found, expected, tolerance=1e-5):
+def _assert_same_trees(found, expected, tolerance=1e-4):
+    """Equal to float32 precision: the terms of a leaf cancel to a few hundredths of their size."""
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         scale = np.max(np.abs(b)) + 1e-6
         np.testing.assert_allclose(a / scale, b / scale, atol=tolerance)
 
 
-def _assert_classical(weights, metrics, gradient):
-    loss, expected = _classical()(_params(VECTOR), *_weights(*weights))
+def _assert_classical(weights, metrics, gradient, names):
+    loss, expected = _classical()(_params(), *_weights(*weights))
     np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-6)
-    for name in TRAINED:
+    for name in names:
         _assert_same_trees(gradient[name], expected[name])
+        assert max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(gradient[name])) > 1e-3
 
 
 @pytest.mark.parametrize("weights", [(100.0, 1.0, 1), (400.0, 1.0, 2), (200.0, 0.3, 2)])
@@ -114,14 +117,27 @@ def test_one_reconstruction_makes_it_the_rate_distortion_perception_loss(weights
     assert metrics["fake"].shape == (4, 1, 6)
     assert metrics["perception"] > 1e-3
     assert metrics["detail"] != 0
-    _assert_classical(weights, metrics, gradient)
+    _assert_classical(weights, metrics, gradient, ("analysis", "prior", "synthesis"))
 
 
-@pytest.mark.parametrize("members", [0, 2])
 @pytest.mark.parametrize("weights", [(100.0, 0.0, 1), (400.0, 0.0, 2)])
-def test_without_perception_it_is_the_rate_distortion_loss(weights, members):
-    """Eq. 68, with whatever number of members: at λ_p = 0 the best detail is none."""
-    _assert_classical(weights, *_evaluate(*weights, members=members))
+def test_without_perception_it_is_the_rate_distortion_loss(weights):
+    """Eq. 68."""
+    _assert_classical(weights, *_evaluate(*weights), ("analysis", "prior", "synthesis"))
+
+
+@pytest.mark.parametrize("weights", [(100.0, 0.0, 1), (400.0, 0.0, 2)])
+def test_members_do_not_change_that_since_the_best_detail_is_then_none(weights):
+    metrics, gradient = _evaluate(*weights, members=2)
+    assert metrics["fake"].shape == (4, 2, 6)
+    _assert_classical(weights, metrics, gradient, ("analysis", "synthesis"))
+
+
+def test_frozen_parameters_get_no_gradient_at_all():
+    _, gradient = _evaluate(members=2)
+    for name, tree in gradient.items():
+        largest = max(float(np.max(np.abs(leaf))) for leaf in jax.tree.leaves(tree))
+        assert (largest == 0) == (name == "prior")
 
 
 @pytest.mark.parametrize("weights", [(100.0, 1.0, 1), (250.0, 0.3, 2)])
@@ -152,19 +168,6 @@ def test_without_perception_weight_the_other_batch_does_not_matter():
         np.testing.assert_array_equal(a, b)
 
 
-def test_frozen_parameters_get_no_gradient_and_leave_the_others_theirs():
-    frozen = ("analysis", "prior")
-    (whole, expected), (part, gradient) = (_evaluate(members=2, frozen=f) for f in ((), frozen))
-    np.testing.assert_allclose(part["loss"], whole["loss"], rtol=1e-6)
-    for name, tree in gradient.items():
-        assert max(np.max(np.abs(leaf)) for leaf in jax.tree.leaves(expected[name])) > 0
-        if name in frozen:
-            for leaf in jax.tree.leaves(tree):
-                np.testing.assert_array_equal(leaf, np.zeros_like(leaf))
-        else:
-            _assert_same_trees(tree, expected[name])
-
-
 def test_a_level_pays_for_its_groups_only():
     first, second = (_evaluate(level=level)[0] for level in (1, 2))
     noise_key = jax.random.split(jax.random.split(jax.random.key(0))[0])[0]
@@ -175,7 +178,7 @@ def test_a_level_pays_for_its_groups_only():
         symbols = VECTOR.quantise(params, VECTOR.analyse(params, X), noise_key)
         return VECTOR.group_bits(params, symbols)
 
-    expected = np.asarray(bits(_params(VECTOR))).mean(0) / 6
+    expected = np.asarray(bits(_params())).mean(0) / 6
     np.testing.assert_allclose(first["rate"], expected[0], rtol=1e-5)
     np.testing.assert_allclose(second["rate"], expected.sum(), rtol=1e-5)
     assert second["distortion"] < first["distortion"]
@@ -187,7 +190,7 @@ def test_one_compilation_serves_all_levels_and_weights():
         for lambda_d, lambda_p in ((100.0, 0.0), (100.0, 1.0), (400.0, 1.0)):
             losses.add(float(_evaluate(lambda_d, lambda_p, level)[0]["loss"]))
     assert len(losses) == 6
-    assert TRACES.count((0, ())) == 1
+    assert TRACES.count(0) == 1
 
 
 def test_the_same_key_gives_the_same_loss_and_another_key_another():
@@ -196,23 +199,20 @@ def test_the_same_key_gives_the_same_loss_and_another_key_another():
     assert first != other
 
 
-def test_images_are_coded_per_element_with_members_of_their_own_shape():
-    """Stage `perception`: rounded symbols, several members."""
-    loss = objective.Objective(
-        IMAGE, distortion.mse, base.NoPerception(), members=2, noisy=False, frozen=("analysis",)
-    )
-    x = _noise(3, 16, 24, 1)
+def test_rounded_symbols_leave_nothing_to_chance():
+    """Stage `perception` at M = 0; its rate is that of the integers."""
+    loss = objective.Objective(VECTOR, distortion.mse, base.NoPerception(), members=0, noisy=False)
 
     @jax.jit
-    def evaluate(params):
-        bound = IMAGE.bind(params, 100.0, 1.0)
-        symbols = IMAGE.quantise(bound, IMAGE.analyse(bound, x))
-        metrics = loss(params, {}, x, x, 100.0, 1.0, 1, jax.random.key(0))[1]
-        return metrics, IMAGE.rate(bound, symbols, 1)
+    def evaluate(params, key):
+        metrics = loss(params, {}, X, X, *_weights(100.0, 1.0, 2), key)[1]
+        bound = VECTOR.bind(params, 100.0, 1.0)
+        symbols = VECTOR.quantise(bound, VECTOR.analyse(bound, X))
+        return metrics, VECTOR.rate(bound, symbols, 2)
 
-    metrics, bits = evaluate(_params(IMAGE))
-    assert metrics["fake"].shape == (3, 2, 16, 24, 1)
-    expected = np.mean((np.asarray(metrics["fake"]) - x[:, None]) ** 2)
-    np.testing.assert_allclose(metrics["distortion"], expected, rtol=1e-5)
-    np.testing.assert_allclose(metrics["rate"], np.mean(bits) / (16 * 24), rtol=1e-5)
-    np.testing.assert_allclose(metrics["loss"], 100 * expected + metrics["rate"], rtol=1e-5)
+    metrics, bits = evaluate(_params(), jax.random.key(0))
+    other, _ = evaluate(_params(), jax.random.key(1))
+    assert metrics["loss"] == other["loss"]
+    assert metrics["perception"] == 0
+    np.testing.assert_allclose(metrics["rate"], np.mean(bits) / 6, rtol=1e-5)
+    assert metrics["rate"] != _evaluate(100.0, 1.0, 2)[0]["rate"]  # which is relaxed
