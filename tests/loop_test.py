@@ -43,6 +43,28 @@ def _small(tiny_config):
     return asked
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """All sweeps of this file share their stages, seed and KLT: compile and compute them once."""
+    steps, initial, patch = {}, {}, pytest.MonkeyPatch()
+    compiled, initial_params = loop.compiled, plan.Plan.initial_params
+
+    def shared(objective, stage, seed):
+        if (stage, seed) not in steps:
+            steps[stage, seed] = compiled(objective, stage, seed)
+        return steps[stage, seed]
+
+    def once(self):
+        if self.codec not in initial:
+            initial[self.codec] = initial_params(self)
+        return initial[self.codec]
+
+    patch.setattr(loop, "compiled", shared)
+    patch.setattr(plan.Plan, "initial_params", once)
+    yield
+    patch.undo()
+
+
 @pytest.fixture
 def small(tiny_config):
     """small() is a fresh configuration of two by two Gaussian trials."""

@@ -73,7 +73,8 @@ def make(objective, transformation, *, seed, balance, decay):
         params = optax.apply_updates(state.params, updates)
         count = state.step.astype(jnp.float32)
         rate = 1 - jnp.minimum(decay, (1 + count) / (10 + count))
-        average = optax.incremental_update(params, state.average, rate)
+        # In this form the average of what does not change does not change by a single bit.
+        average = jax.tree.map(lambda a, p: a + rate * (p - a), state.average, params)
         state = state.replace(
             step=state.step + 1,
             params=params,
