@@ -65,10 +65,10 @@ def _parse(verb, arguments):
         raise ValueError(str(error).strip("'\"").replace("\n", " ")) from None
     if rest[1:]:
         raise ValueError(f"unexpected argument {rest[1]!r}; flags look like --workdir=DIR")
-    if "workdir" in values and not values.workdir:
-        raise ValueError(f"{verb} needs --workdir=DIR")
     if "config" in values and values.config is None:
         raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py")
+    if "workdir" in values and not values.workdir:
+        raise ValueError(f"{verb} needs --workdir=DIR")
     return values
 
 
