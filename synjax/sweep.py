@@ -46,9 +46,7 @@ def open_workdir(workdir, config):
         differences = _differences(held, json.loads(text))
         if differences:
             raise ValueError(
-                f"{workdir} holds another sweep ({differences[0]}"
-                + (f" and {len(differences) - 1} more differences" if differences[1:] else "")
-                + "); choose another --workdir"
+                f"{workdir} holds another sweep ({'; '.join(differences)}); choose another --workdir"
             )
         return workdir
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
