@@ -45,9 +45,8 @@ def open_workdir(workdir, config):
             raise ValueError(f"{path} is not JSON: remove it or choose another workdir") from None
         differences = _differences(held, json.loads(text))
         if differences:
-            raise ValueError(
-                f"{workdir} holds another sweep ({'; '.join(differences)}); choose another --workdir"
-            )
+            listed = "; ".join(differences)
+            raise ValueError(f"{workdir} holds another sweep ({listed}); choose another --workdir")
         return workdir
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise ValueError(f"{workdir} exists and holds no sweep; choose another --workdir")
