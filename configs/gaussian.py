@@ -2,7 +2,7 @@
 
     ./launch.sh sweep --config=configs/gaussian.py --workdir=runs/gaussian
 
-trains one encoder per λ_d and one decoder per (λ_d, λ_p), about five minutes on two cores.
+trains one encoder per λ_d and one decoder per (λ_d, λ_p); its time was not measured yet.
 `:tiny` is the same in miniature, for tests.
 """
 

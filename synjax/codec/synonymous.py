@@ -24,7 +24,8 @@ class Codec:
     """Architecture of a codec; all methods are pure.
 
     Attributes:
-      shape: shape of one example without its sizes that may vary: (H, W, C) → rank 2 and C.
+      rank: number of spatial axes of x, 2 for pictures and 0 for vectors.
+      channels: C.
       groups: channels of each latent group; L = len(groups), K = sum(groups).
       grid: the λ's that one set of parameters serves.
       analysis_width, synthesis_widths, prior_width: channels of the networks; vectors use the

@@ -139,6 +139,7 @@ def batches(source, stage, data, seed, start):
     read = pipeline.train_batches(source, batch=stage.batch, seed=seed, start_step=start, **options)
     if stage.real == "paired" or not stage.members:
         yield from ((x, x) for x in read)
+        return
     # Another seed draws other examples: an independent sample of the same source.
     other = pipeline.train_batches(
         source, batch=stage.batch, seed=seed + 1_000_003, start_step=start, **options

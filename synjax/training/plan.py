@@ -247,8 +247,7 @@ def _runs(stages, sweep, lambda_d, lambda_p):
                     trials.append(Trial(name, d, p, source_run, decoder))
             parent = encoder if two_stages else None
             runs.append(_run(decoder, stage, tuple(conditions), parent))
-    order = {trial.name: trial for trial in trials}
-    return tuple(runs), tuple(sorted(order.values(), key=lambda t: (t.lambda_d, t.lambda_p)))
+    return tuple(runs), tuple(sorted(trials, key=lambda t: (t.lambda_d, t.lambda_p)))
 
 
 def _run(name, stage, conditions, parent):
