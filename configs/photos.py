@@ -48,7 +48,7 @@ def get_config(arg=""):
     config.stages = {
         "fidelity": shared
         | {
-            "steps": 1500,
+            "steps": 2400,
             "batch": 3,
             "conditions": 3,
             "level_weights": (0.25, 0.75),
@@ -60,19 +60,19 @@ def get_config(arg=""):
         },
         "perception": shared
         | {
-            "steps": 200,
+            "steps": 350,
             "batch": 8,
             "conditions": 2,
             "level_weights": (0.5, 0.5),
             "members": 2,
             "learning_rate": 5e-4,
-            "warmup": 20,
+            "warmup": 30,
             "decay": 0.98,
-            "checkpoint_every": 60,
+            "checkpoint_every": 100,
         },
     }
     config.sweep = {
-        "lambda_d": (10.0, 45.0, 200.0),
+        "lambda_d": (20.0, 60.0, 180.0),
         "lambda_p": (0.0, 0.1, 1.0, 10.0),
         "encoders": "conditioned",
         "decoders": "conditioned",

@@ -150,7 +150,9 @@ class Trainer:
         finally:
             for record in opened.values():
                 record.close()
-        return Outcome(params=final.average)
+        # On the host: arrays that a step returned are tied to a device, and the next stage would be
+        # compiled once for those and again for its own.
+        return Outcome(params=jax.device_get(final.average))
 
     def _stage(self, stage):
         if stage.name not in self._compiled:

@@ -30,14 +30,6 @@ def _picture(height, width, seed=0):
     return np.clip(0.5 + 3 * smooth, 0, 1).astype(np.float32)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Here compilation takes most of the time, and nothing depends on what it optimises."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def params():
     """Initial parameters, disturbed so that every network has a say."""
@@ -83,7 +75,8 @@ def test_a_picture_of_any_size_comes_back(artefact, size):
     assert x_hat.dtype == np.float32
     assert x_hat.min() >= 0
     assert x_hat.max() <= 1
-    assert np.mean((x_hat[0] - x) ** 2) < 0.3 * np.mean((x.mean() - x) ** 2) + 1e-3
+    # Far closer than the grey of a decoder that received nothing.
+    assert np.mean((x_hat[0] - x) ** 2) < 0.3 * np.mean((0.5 - x) ** 2)
 
 
 def test_several_table_indices_occur(artefact):
@@ -236,7 +229,7 @@ def test_detail_belongs_to_the_symbols_that_are_rendered(artefact):
 
 def test_without_a_perception_weight_all_members_are_the_reconstruction(params):
     plain = bitstream.make(CODEC, params, 100.0, 0.0)
-    amplitudes = plain.params["detail"]["amplitude"]
+    amplitudes = plain.params["detail"]["statistics"]["amplitude"]
     assert np.any(amplitudes)
     parsed = bitstream.analyse(plain, _picture(17, 5))
     synset = bitstream.render(plain, parsed, members=2)

@@ -27,14 +27,6 @@ def _vectors(count, seed=0):
     return (normal * deviations).astype(np.float32)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Here compilation takes most of the time, and nothing depends on what it optimises."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def artefact():
     # This generator is compiled several times faster than the default one.

@@ -1,26 +1,18 @@
 """Training: restarts change nothing, one compilation serves all, divergence is a row."""
 
 import collections
+import io
 import json
 
 import conftest
 import jax
 import numpy as np
 import pytest
+import rich.console
 
 from synjax import run, sweep
 from synjax.reporting import table
 from synjax.training import loop, plan
-
-
-class Silent:
-    """A console that shows nothing."""
-
-    is_terminal = False
-    width = 100
-
-    def print(self, *args, **kwargs):
-        pass
 
 
 def _train(asked, workdir, steps_before_kill=None):
@@ -159,7 +151,7 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
         return step, transformation
 
     monkeypatch.setattr(loop, "compiled", poisoned)
-    run.sweep(asked, tmp_path / "run", Silent())
+    run.sweep(asked, tmp_path / "run", rich.console.Console(file=io.StringIO()))
     results = table.read(tmp_path / "run" / "table.csv")
     bad = results[results.status != "ok"]
     assert len(results) == 4 and len(bad) == 1

@@ -34,6 +34,7 @@ HEAD = [
     "rate_noisy",
     "rate_estimated",
     "rate_exact",
+    "rate_header",
     "header_bits",
     "bpp_noisy",
     "bpp_estimated",

@@ -1,4 +1,4 @@
-"""ŷ_ε: what the decoder invents. Sampled, never sent (Eq. 14)."""
+"""ŷ_ε: what the decoder invents, and where. Sampled, never sent (Eq. 14)."""
 
 import flax.linen as nn
 import jax
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from synjax.codec import modulation, transforms
 
 START = 0.8  # share of the ideal detail from which training sets out
+CELL = 4  # side of the squares of pixels that share one gain
 
 
 def quantile(uniforms):
@@ -14,10 +15,9 @@ def quantile(uniforms):
     return jax.scipy.special.ndtri(jnp.clip(uniforms, 5e-7, 1 - 5e-7))
 
 
-def gaussian_bits(target, mean, log_sigma):
-    """−log₂ N(target; mean, σ²), up to the constant; elementwise, in bits."""
-    z = (target - mean) * jnp.exp(-log_sigma)
-    return (0.5 * z**2 + log_sigma) / jnp.log(2.0)
+def gaussian_bits(squared, log_sigma):
+    """−log₂ N of a squared deviation from the mean, up to the constant; elementwise, in bits."""
+    return (0.5 * squared * jnp.exp(-2 * log_sigma) + log_sigma) / jnp.log(2.0)
 
 
 class Detail(nn.Module):
@@ -83,3 +83,41 @@ class Detail(nn.Module):
         half = nn.initializers.constant(START / 2)
         flat = modulation.by_lambda(self, name, vanishing, self.levels * channels, half)
         return flat.reshape(self.levels, channels)
+
+
+class Activity(nn.Module):
+    """How busy each spot of a picture is, against what its block's statistics say: log-gains.
+
+    A block of the KLT has one deviation per coefficient for all of its 16 × 16 pixels, where an
+    edge and the wall beside it have nothing in common. This network tells them apart by looking at
+    the reconstruction that all members share. It is fitted to the energy of the error per cell.
+
+    Attributes:
+      width: of the hidden layers.
+    """
+
+    width: int = 32
+
+    @nn.compact
+    def __call__(self, mean_member, share):
+        """Log-gains.
+
+        Args:
+          mean_member: [B, H, W, C], sides multiples of CELL.
+          share: [B, 1, 1, 1], the level as a share of L.
+
+        Returns:
+          [B, H / CELL, W / CELL, 1].
+        """
+        h = transforms.space_to_depth(mean_member - 0.5, CELL)
+        h = nn.relu(transforms.conv(self.width, "near")(h))
+        h = nn.relu(transforms.conv(self.width, "far")(h))
+        share = jnp.broadcast_to(share, (*h.shape[:-1], 1))
+        h = nn.relu(nn.Dense(self.width, name="mix")(jnp.concatenate([h, share], -1)))
+        return jnp.clip(nn.Dense(1, kernel_init=transforms.ZEROS, name="out")(h), -3.0, 2.0)
+
+
+def upsampled(gain):
+    """Gains [B, h, w, 1] at the resolution of pixels, [B, h·CELL, w·CELL, 1], linearly."""
+    batch, height, width, one = gain.shape
+    return jax.image.resize(gain, (batch, height * CELL, width * CELL, one), "linear")

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import detail, klt, modulation, priors, rounding, transforms
+from synjax.codec import detail, modulation, priors, rounding, start, transforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,97 +72,44 @@ class Codec:
         return self.channels * self.stride**self.rank
 
     @property
-    def _analysis(self):
+    def analysis_network(self):
+        """g_a, a Flax module."""
         if self.rank == 0:
             return transforms.VectorAnalysis(self.latents, self.analysis_width)
         return transforms.ImageAnalysis(self.latents, self.analysis_width, self.stride)
 
     @property
-    def _synthesis(self):
+    def synthesis_network(self):
+        """g_s, a Flax module."""
         if self.rank == 0:
             return transforms.VectorSynthesis(self.synthesis_widths[0])
         return transforms.ImageSynthesis(self.synthesis_widths, self.channels, self.stride)
 
     @property
-    def _detail(self):
+    def detail_network(self):
+        """The statistics of ŷ_ε, a Flax module."""
         return detail.Detail(
             self.coefficients, self.latents, self.levels, self.grid.perceptual, self.rank
         )
 
-    def _prior(self, k):
+    @property
+    def activity_network(self):
+        """Where in a picture the detail is strong, a Flax module."""
+        return detail.Activity()
+
+    def prior_network(self, k):
+        """The density of group k (from 0) given the groups before it, a Flax module."""
         if k == 0:
             return priors.Factorised(self.groups[0])
         return priors.Conditional(self.groups[k], self.prior_width, self.rank)
 
     def init(self, key, x):
-        """Parameters that start where classical transform coding ends.
-
-        Args:
-          key: JAX random key.
-          x: sample of the source [B, *S, C], enough to estimate the KLT from: several times
-            `coefficients` patches.
+        """Parameters that start where classical transform coding ends: `start.params`.
 
         Returns:
           {"analysis", "prior", "detail", "synthesis"}: what a stage freezes is named by these keys.
-
-        Raises:
-          ValueError: x is not finite.
         """
-        patches = transforms.space_to_depth(x, self.stride) if self.rank else x
-        patches = np.asarray(patches).reshape(-1, self.coefficients)
-        mean, basis, variances = klt.transform(patches)
-        deviation = np.sqrt(variances + 1e-8)
-        step = klt.step_size(self.grid.lambda_d)[:, None]  # [D, 1]
-        in_steps = deviation[None, : self.latents] / step  # [D, K]
-        rows = self.grid.rows
-
-        keys = iter(jax.random.split(key, 3 + self.levels))
-        features = jnp.ones(self.grid.size)
-        sizes = tuple(self.stride for _ in range(self.rank))
-        latent_sizes = tuple(1 for _ in range(self.rank))
-        example = jnp.zeros((1, *sizes, self.channels))
-        shared = jnp.zeros((1, *latent_sizes, self.latents + 1))
-        own = jnp.zeros((1, 1, *latent_sizes, self.coefficients))
-
-        analysis = jax.jit(self._analysis.init)(next(keys), example, features)["params"]
-        leaves = {"mean": mean, "klt": basis[: self.latents], "deviation": deviation}
-        analysis |= leaves | {"deviation": deviation[: self.latents]}
-        analysis["log_gain"] = rows(np.log(1 / step) + np.zeros_like(in_steps))
-        synthesis = jax.jit(self._synthesis.init)(next(keys), shared, own, features)["params"]
-        kept = deviation if self.rank == 0 else deviation[: self.latents]
-        synthesis |= {"mean": mean, "klt": basis, "deviation": kept}
-        synthesis["log_step"] = rows(np.log(step) + np.zeros_like(in_steps))
-
-        prior, first = {}, 0
-        for k, size in enumerate(self.groups):
-            own_steps = in_steps[:, first : first + size]
-            if k == 0:
-                leaves = jax.jit(self._prior(0).init)(next(keys), features)["params"]
-                thirds = np.array([-0.8, 0.0, 0.8])
-                leaves["offsets"] = rows(
-                    (own_steps[..., None] * thirds).reshape(len(own_steps), -1)
-                )
-                leaves["log_scales"] = rows(np.repeat(np.log(0.3 * own_steps + 0.05), 3, axis=1))
-            else:
-                earlier = jnp.zeros((1, *latent_sizes, first))
-                leaves = jax.jit(self._prior(k).init)(next(keys), earlier, features)["params"]
-                leaves["log_input"] = rows(np.log(in_steps[:, :first] + 0.1))
-                leaves["log_spread"] = rows(np.log(own_steps))
-                leaves["log_scale"] = rows(np.log(0.3 * own_steps + 0.05))
-            prior[f"group_{k}"] = leaves
-            first += size
-
-        details = jax.jit(self._detail.init)(next(keys), shared, 1, features)["params"]
-        # Reverse water-filling: the error of a coefficient is the water level where it is coded.
-        water = np.minimum(variances[None], step**2 / 12)
-        details["log_sigma"] = rows(0.5 * np.log(water + 1e-8))
-        params = {
-            "analysis": analysis,
-            "prior": prior,
-            "detail": details,
-            "synthesis": synthesis,
-        }
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+        return start.params(self, key, x)
 
     def bind(self, params, lambda_d, lambda_p):
         """Parameters at one (λ_d, λ_p); every function below needs bound ones.
@@ -188,7 +135,7 @@ class Codec:
         Returns:
           The latent {"y": [B, *S', K], "mask": [B, *S', 1]}.
         """
-        y = self._analysis.apply({"params": params["analysis"]}, x, params["features"])
+        y = self.analysis_network.apply({"params": params["analysis"]}, x, params["features"])
         return {"y": y, "mask": jnp.ones((*y.shape[:-1], 1)) if mask is None else mask}
 
     def _split(self, channels):
@@ -196,14 +143,14 @@ class Codec:
 
     def _conditional(self, params, k, earlier):
         """Centre, log-scale and shape of group k ≥ 1 given ŷ of the groups before it."""
-        return self._prior(k).apply(
+        return self.prior_network(k).apply(
             {"params": params["prior"][f"group_{k}"]}, earlier, params["features"]
         )
 
     def _mixtures(self, params, hard):
         """Per group the centre and the density (offsets, log_scales, logits) given hard symbols."""
         symbols = self._split(hard)
-        factorised = self._prior(0).apply(
+        factorised = self.prior_network(0).apply(
             {"params": params["prior"]["group_0"]}, params["features"]
         )
         lead = (1,) * (hard.ndim - 1)
@@ -348,7 +295,8 @@ class Codec:
         return {"shared": shared, "detail": own}
 
     def _detail_of(self, params, shared, level):
-        return self._detail.apply({"params": params["detail"]}, shared, level, params["features"])
+        statistics = {"params": params["detail"]["statistics"]}
+        return self.detail_network.apply(statistics, shared, level, params["features"])
 
     def _pad_latents(self, coefficients):
         """[..., K] → [..., E]: the coefficients that are never coded are zero."""
@@ -380,9 +328,40 @@ class Codec:
         ]
         unsent = jnp.concatenate(unsent, -1)
         unsent = unsent * modulation.channelwise(self._step(params), unsent)
-        target, shared = jax.lax.stop_gradient((error - self._pad_latents(unsent), shared))
+        error, shared = jax.lax.stop_gradient((error - self._pad_latents(unsent), shared))
         mean, log_sigma, _, _ = self._detail_of(params, shared, level)
-        return detail.gaussian_bits(target, mean, log_sigma).mean()
+        bits = detail.gaussian_bits((error - mean) ** 2, log_sigma).mean()
+        if self.rank:
+            log_gain = self._activity_of(params, mean_member, shared)
+            blocks = (jnp.exp(2 * log_sigma), error - mean)
+            squared, variance = self._energies(params, *jax.lax.stop_gradient(blocks))
+            relative = squared / (variance + 1e-7)
+            bits = bits + detail.gaussian_bits(relative, log_gain).mean()
+        return bits
+
+    def _energies(self, params, variances, error):
+        """Mean square of the error, and what the statistics expect of it, in every activity cell.
+
+        Args:
+          params: bound parameters.
+          variances, error: [B, *S', E], of and in coefficients.
+
+        Returns:
+          Two arrays [B, H / CELL, W / CELL, 1].
+        """
+        basis = jax.lax.stop_gradient(params["synthesis"]["klt"])
+        squared = transforms.depth_to_space(error @ basis, self.stride) ** 2
+        variance = transforms.depth_to_space(variances @ basis**2, self.stride)
+        return tuple(
+            transforms.space_to_depth(pixels, detail.CELL).mean(-1, keepdims=True)
+            for pixels in (squared, variance)
+        )
+
+    def _activity_of(self, params, mean_member, shared):
+        """Log-gain [B, H / CELL, W / CELL, 1] of the detail; no gradient to what it looks at."""
+        mean_member, share = jax.lax.stop_gradient((mean_member, shared[..., :1, :1, -1:]))
+        activity = {"params": params["detail"]["activity"]}
+        return self.activity_network.apply(activity, mean_member, share)
 
     def _step(self, params):
         """Quantisation steps [K] as the synthesis knows them; the detail does not train them."""
@@ -398,6 +377,12 @@ class Codec:
         Returns:
           [B, M, *S, C], not clipped.
         """
-        return self._synthesis.apply(
-            {"params": params["synthesis"]}, latent["shared"], latent["detail"], params["features"]
+        shared, own = latent["shared"], latent["detail"]
+        synthesis = {"params": params["synthesis"]}
+        if self.rank == 0:
+            return self.synthesis_network.apply(synthesis, shared, own, params["features"])
+        mean_member, texture = self.synthesis_network.apply(
+            synthesis, shared, own, params["features"]
         )
+        log_gain = self._activity_of(params, mean_member, shared)
+        return mean_member[:, None] + texture * detail.upsampled(jnp.exp(log_gain))[:, None]

@@ -93,7 +93,7 @@ class ImageAnalysis(nn.Module):
 
 
 class ImageSynthesis(nn.Module):
-    """g_s of pictures: what the members share, and each member's detail → [B, M, H, W, C].
+    """g_s of pictures: what the members share, and each member's texture around it.
 
     The network sees what the members share, so that its cost does not grow with M; the detail of
     member j, in KLT coefficients, reaches the pixels through the linear path.
@@ -110,7 +110,10 @@ class ImageSynthesis(nn.Module):
 
     @nn.compact
     def __call__(self, shared, detail, features):
-        """shared: [B, h, w, K + 1], detail: [B, M, h, w, C·stride²], features: [F]."""
+        """shared: [B, h, w, K + 1], detail: [B, M, h, w, C·stride²], features: [F].
+
+        Returns the mean member [B, H, W, C] and the textures [B, M, H, W, C].
+        """
         latents, patch = shared.shape[-1] - 1, detail.shape[-1]
         mean = self.param("mean", ZEROS, flat(patch))
         basis = self.param("klt", ZEROS, (patch, patch))
@@ -135,8 +138,7 @@ class ImageSynthesis(nn.Module):
         h = h + nn.Dense(fine, name="linear_fine")(space_to_depth(linear - 0.5, 4))
         h = Residual(name="fine")(h, features)
         residual = nn.Dense(16 * self.channels, kernel_init=ZEROS, name="out")(nn.relu(h))
-        mean_member = linear + depth_to_space(residual, 4)  # [B, H, W, C]
-        return mean_member[:, None] + depth_to_space(detail @ basis, self.stride)
+        return linear + depth_to_space(residual, 4), depth_to_space(detail @ basis, self.stride)
 
 
 class VectorAnalysis(nn.Module):

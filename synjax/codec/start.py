@@ -1,0 +1,75 @@
+"""Parameters before training: everything starts where classical transform coding ends."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synjax.codec import klt, transforms
+
+
+def params(codec, key, x):
+    """Parameters of a codec whose linear path is the KLT of a sample.
+
+    Args:
+      codec: `synonymous.Codec`.
+      key: JAX random key.
+      x: sample of the source [B, *S, C], enough to estimate the KLT from: several times
+        `codec.coefficients` patches.
+
+    Returns:
+      {"analysis", "prior", "detail", "synthesis"}, float32.
+
+    Raises:
+      ValueError: x is not finite.
+    """
+    patches = transforms.space_to_depth(x, codec.stride) if codec.rank else x
+    mean, basis, variances = klt.transform(np.asarray(patches).reshape(-1, codec.coefficients))
+    deviation = np.sqrt(variances + 1e-8)
+    step = klt.step_size(codec.grid.lambda_d)[:, None]  # [D, 1]
+    in_steps = deviation[None, : codec.latents] / step  # [D, K]
+    rows = codec.grid.rows
+
+    keys = iter(jax.random.split(key, 4 + codec.levels))
+    features = jnp.ones(codec.grid.size)
+    latent_sizes = (1,) * codec.rank
+    example = jnp.zeros((1, *(codec.stride for _ in latent_sizes), codec.channels))
+    shared = jnp.zeros((1, *latent_sizes, codec.latents + 1))
+    own = jnp.zeros((1, 1, *latent_sizes, codec.coefficients))
+
+    def drawn(network, *arguments):
+        return jax.jit(network.init)(next(keys), *arguments)["params"]
+
+    analysis = drawn(codec.analysis_network, example, features)
+    analysis |= {"mean": mean, "klt": basis[: codec.latents]}
+    analysis["deviation"] = deviation[: codec.latents]
+    analysis["log_gain"] = rows(np.log(1 / step) + np.zeros_like(in_steps))
+    synthesis = drawn(codec.synthesis_network, shared, own, features)
+    kept = deviation if codec.rank == 0 else deviation[: codec.latents]
+    synthesis |= {"mean": mean, "klt": basis, "deviation": kept}
+    synthesis["log_step"] = rows(np.log(step) + np.zeros_like(in_steps))
+
+    prior, first = {}, 0
+    for k, size in enumerate(codec.groups):
+        network, own_steps = codec.prior_network(k), in_steps[:, first : first + size]
+        if k == 0:
+            leaves = drawn(network, features)
+            thirds = np.array([-0.8, 0.0, 0.8])
+            leaves["offsets"] = rows((own_steps[..., None] * thirds).reshape(len(own_steps), -1))
+            leaves["log_scales"] = rows(np.repeat(np.log(0.3 * own_steps + 0.05), 3, axis=1))
+        else:
+            leaves = drawn(network, jnp.zeros((1, *latent_sizes, first)), features)
+            leaves["log_input"] = rows(np.log(in_steps[:, :first] + 0.1))
+            leaves["log_spread"] = rows(np.log(own_steps))
+            leaves["log_scale"] = rows(np.log(0.3 * own_steps + 0.05))
+        prior[f"group_{k}"] = leaves
+        first += size
+
+    statistics = drawn(codec.detail_network, shared, 1, features)
+    # Reverse water-filling: the error of a coefficient is the water level where it is coded.
+    water = np.minimum(variances[None], step**2 / 12)
+    statistics["log_sigma"] = rows(0.5 * np.log(water + 1e-8))
+    details = {"statistics": statistics}
+    if codec.rank:
+        details["activity"] = drawn(codec.activity_network, example, jnp.ones((1, 1, 1, 1)))
+    started = {"analysis": analysis, "prior": prior, "detail": details, "synthesis": synthesis}
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), started)
