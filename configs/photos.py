@@ -60,7 +60,7 @@ def get_config(arg=""):
         },
         "perception": shared
         | {
-            "steps": 350,
+            "steps": 400,
             "batch": 8,
             "conditions": 2,
             "level_weights": (0.5, 0.5),
@@ -72,7 +72,7 @@ def get_config(arg=""):
         },
     }
     config.sweep = {
-        "lambda_d": (20.0, 60.0, 180.0),
+        "lambda_d": (10.0, 45.0, 200.0),
         "lambda_p": (0.0, 0.1, 1.0, 10.0),
         "encoders": "conditioned",
         "decoders": "conditioned",

@@ -229,7 +229,7 @@ def test_detail_belongs_to_the_symbols_that_are_rendered(artefact):
 
 def test_without_a_perception_weight_all_members_are_the_reconstruction(params):
     plain = bitstream.make(CODEC, params, 100.0, 0.0)
-    amplitudes = plain.params["detail"]["statistics"]["amplitude"]
+    amplitudes = plain.params["synthesis"]["amount"]["amplitude"]
     assert np.any(amplitudes)
     parsed = bitstream.analyse(plain, _picture(17, 5))
     synset = bitstream.render(plain, parsed, members=2)

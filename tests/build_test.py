@@ -118,9 +118,10 @@ def test_axes_are_not_offered_as_an_option_of_the_configuration():
 
 @pytest.mark.parametrize("real", build.REAL)
 def test_both_choices_of_the_compared_batch_are_accepted(real):
-    build.check_real(real)
+    build.check_real("stages.perception.real", real)
 
 
 def test_another_choice_of_the_compared_batch_is_refused():
-    with pytest.raises(ValueError, match="'both', must be one of paired, independent"):
-        build.check_real("both")
+    refused = "^stages.joint.real is 'both', must be one of paired, independent$"
+    with pytest.raises(ValueError, match=refused):
+        build.check_real("stages.joint.real", "both")

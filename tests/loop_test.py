@@ -115,13 +115,13 @@ def test_one_compilation_per_stage_serves_the_whole_grid(small, tmp_path, monkey
     assert [function._cache_size() for function in made] == [1, 1]
 
 
-def test_encoder_and_prior_do_not_change_in_the_perception_stage(uninterrupted, small):
+def test_encoder_prior_and_detail_do_not_change_in_the_perception_stage(uninterrupted, small):
     made = plan.make(small())
     for trial in made.trials:
         encoder, decoder = (
             uninterrupted[1][name].params for name in (trial.encoder, trial.decoder)
         )
-        for key in ("analysis", "prior"):
+        for key in ("analysis", "prior", "detail"):
             jax.tree.map(np.testing.assert_array_equal, encoder[key], decoder[key])
         moved = [
             np.any(a != b)

@@ -100,11 +100,10 @@ def _without_detail(kind, sampled_weight):
     """Parameters whose members are told apart by sampled groups alone."""
     params = _bound(kind)
     # Two features of λ_p > 0 are one on a point of the grid: its own and its product with λ_d's.
-    statistics = params["detail"]["statistics"]
-    weight = jnp.full_like(statistics["sampled_weight"], sampled_weight / 2)
-    silent = jnp.zeros_like(statistics["amplitude"])
-    statistics = statistics | {"sampled_weight": weight, "amplitude": silent}
-    return params | {"detail": params["detail"] | {"statistics": statistics}}
+    amount = params["synthesis"]["amount"]
+    weight = jnp.full_like(amount["sampled_weight"], sampled_weight / 2)
+    amount = {"sampled_weight": weight, "amplitude": jnp.zeros_like(amount["amplitude"])}
+    return params | {"synthesis": params["synthesis"] | {"amount": amount}}
 
 
 def _with_group_changed(kind, symbols, k):
@@ -260,11 +259,9 @@ def test_unsent_groups_are_sampled_one_after_another_from_what_codes_them():
 
 def test_members_start_with_a_set_share_of_the_ideal_detail():
     params, codec = _bound("vector", perturbed=False), CODECS["vector"]
-    module = detail.Detail(codec.coefficients, codec.latents, codec.levels, GRID.perceptual, 0)
-    own = {"params": params["detail"]["statistics"]}
+    own = {"params": params["synthesis"]["amount"]}
     for level in (1, 3):
-        found = jax.jit(module.apply)(own, jnp.zeros((1, 8)), level, params["features"])
-        for share in found[2:]:  # amplitude and sampled_weight
+        for share in jax.jit(codec.amount_network.apply)(own, level, params["features"]):
             np.testing.assert_allclose(share, np.full(share.shape, detail.START), rtol=1e-5)
 
 

@@ -21,42 +21,32 @@ def gaussian_bits(squared, log_sigma):
 
 
 class Detail(nn.Module):
-    """p(ŷ_ε | ȳ_s) = N(μ(y_s), σ²(y_s)) per coefficient, and how much of it each λ_p wants.
+    """p(ŷ_ε | ȳ_s) = N(μ(y_s), σ²(y_s)) per coefficient.
 
     Stage `fidelity` fits μ and σ by maximum likelihood to the detail that the encoder sees and
-    does not send, so that an amplitude of one is the detail of a decoder with perfect realism.
-    Stage `perception` trains the amplitudes, from START. At λ_p = 0 the best detail is none, and
-    there the amplitudes, linear in the features that vanish, are zero by construction.
+    does not send: what it draws has the statistics that perfect realism asks for. Like the prior
+    it is frozen then. How much of it each λ_p wants is `Amount`.
 
     Attributes:
       channels: E, the number of coefficients.
-      latents: K, the number of latent channels.
-      levels: L.
-      perceptual: how many features, the last ones, vanish at λ_p = 0.
       rank: number of spatial axes.
       width: of the hidden layers.
     """
 
     channels: int
-    latents: int
-    levels: int
-    perceptual: int
     rank: int
     width: int = 128
 
     @nn.compact
-    def __call__(self, shared, level, features):
+    def __call__(self, shared, features):
         """Statistics of the detail at each position.
 
         Args:
           shared: [B, *S', K + 1] from `complete`, in steps.
-          level: scalar 1…L, may be traced.
           features: [F].
 
         Returns:
-          mean and log_sigma [B, *S', E] in coefficients; amplitude [E], the share of the detail
-          and sampled_weight [K], the share of a sampled group's deviation from its centre that
-          reaches the synthesis.
+          mean and log_sigma [B, *S', E] in coefficients.
         """
         base = modulation.by_lambda(self, "log_sigma", features, self.channels, transforms.ZEROS)
         symbols = shared[..., :-1]
@@ -67,11 +57,43 @@ class Detail(nn.Module):
         out = nn.Dense(2 * self.channels, kernel_init=transforms.ZEROS, name="out")(h)
         mean, activity = jnp.split(out, 2, -1)
         log_sigma = modulation.channelwise(base, mean) + jnp.clip(activity, -6.0, 3.0)
-        mean = mean * modulation.channelwise(jnp.exp(base), mean)
+        return mean * modulation.channelwise(jnp.exp(base), mean), log_sigma
+
+
+class Amount(nn.Module):
+    """How much of what can be drawn each λ_p wants, per level and coefficient.
+
+    One is the detail of a decoder with perfect realism; stage `perception` trains it, from START.
+    At λ_p = 0 the best detail is none, and there the amounts, linear in the features that vanish,
+    are zero by construction.
+
+    Attributes:
+      channels: E, the number of coefficients.
+      latents: K, the number of latent channels.
+      levels: L.
+      perceptual: how many features, the last ones, vanish at λ_p = 0.
+    """
+
+    channels: int
+    latents: int
+    levels: int
+    perceptual: int
+
+    @nn.compact
+    def __call__(self, level, features):
+        """The amounts at one level.
+
+        Args:
+          level: scalar 1…L, may be traced.
+          features: [F].
+
+        Returns:
+          amplitude [E], the share of the detail, and sampled_weight [K], the share of a sampled
+          group's deviation from its centre that reaches the synthesis.
+        """
         row = jax.nn.one_hot(level - 1, self.levels)  # [L]
         amplitude = row @ self._table("amplitude", features, self.channels)
-        weight = row @ self._table("sampled_weight", features, self.latents)
-        return mean, log_sigma, amplitude, weight
+        return amplitude, row @ self._table("sampled_weight", features, self.latents)
 
     def _table(self, name, features, channels):
         """A parameter per level, [L, channels]: zero at λ_p = 0, START at the others of the grid.

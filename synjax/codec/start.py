@@ -29,7 +29,7 @@ def params(codec, key, x):
     in_steps = deviation[None, : codec.latents] / step  # [D, K]
     rows = codec.grid.rows
 
-    keys = iter(jax.random.split(key, 4 + codec.levels))
+    keys = iter(jax.random.split(key, 5 + codec.levels))
     features = jnp.ones(codec.grid.size)
     latent_sizes = (1,) * codec.rank
     example = jnp.zeros((1, *(codec.stride for _ in latent_sizes), codec.channels))
@@ -47,6 +47,7 @@ def params(codec, key, x):
     kept = deviation if codec.rank == 0 else deviation[: codec.latents]
     synthesis |= {"mean": mean, "klt": basis, "deviation": kept}
     synthesis["log_step"] = rows(np.log(step) + np.zeros_like(in_steps))
+    synthesis["amount"] = drawn(codec.amount_network, 1, features)
 
     prior, first = {}, 0
     for k, size in enumerate(codec.groups):
@@ -64,7 +65,7 @@ def params(codec, key, x):
         prior[f"group_{k}"] = leaves
         first += size
 
-    statistics = drawn(codec.detail_network, shared, 1, features)
+    statistics = drawn(codec.detail_network, shared, features)
     # Reverse water-filling: the error of a coefficient is the water level where it is coded.
     water = np.minimum(variances[None], step**2 / 12)
     statistics["log_sigma"] = rows(0.5 * np.log(water + 1e-8))

@@ -88,9 +88,12 @@ class Codec:
     @property
     def detail_network(self):
         """The statistics of ŷ_ε, a Flax module."""
-        return detail.Detail(
-            self.coefficients, self.latents, self.levels, self.grid.perceptual, self.rank
-        )
+        return detail.Detail(self.coefficients, self.rank)
+
+    @property
+    def amount_network(self):
+        """How much of ŷ_ε reaches the synthesis, a Flax module."""
+        return detail.Amount(self.coefficients, self.latents, self.levels, self.grid.perceptual)
 
     @property
     def activity_network(self):
@@ -283,7 +286,9 @@ class Codec:
         if uniforms is None:
             own = jnp.zeros((len(shared), 1, *shared.shape[1:-1], self.coefficients))
             return {"shared": shared, "detail": own}
-        mean, log_sigma, amplitude, weight = self._detail_of(params, shared, level)
+        mean, log_sigma = self._detail_of(params, shared)
+        amounts = {"params": params["synthesis"]["amount"]}
+        amplitude, weight = self.amount_network.apply(amounts, level, params["features"])
         noise = detail.quantile(uniforms[..., self.latents :])
         own = mean[:, None] + jnp.exp(log_sigma)[:, None] * noise
         own = own * modulation.channelwise(amplitude, own)
@@ -294,9 +299,9 @@ class Codec:
             own = own + self._pad_latents(sampled)
         return {"shared": shared, "detail": own}
 
-    def _detail_of(self, params, shared, level):
+    def _detail_of(self, params, shared):
         statistics = {"params": params["detail"]["statistics"]}
-        return self.detail_network.apply(statistics, shared, level, params["features"])
+        return self.detail_network.apply(statistics, shared, params["features"])
 
     def _pad_latents(self, coefficients):
         """[..., K] → [..., E]: the coefficients that are never coded are zero."""
@@ -329,7 +334,7 @@ class Codec:
         unsent = jnp.concatenate(unsent, -1)
         unsent = unsent * modulation.channelwise(self._step(params), unsent)
         error, shared = jax.lax.stop_gradient((error - self._pad_latents(unsent), shared))
-        mean, log_sigma, _, _ = self._detail_of(params, shared, level)
+        mean, log_sigma = self._detail_of(params, shared)
         bits = detail.gaussian_bits((error - mean) ** 2, log_sigma).mean()
         if self.rank:
             log_gain = self._activity_of(params, mean_member, shared)
@@ -350,12 +355,15 @@ class Codec:
           Two arrays [B, H / CELL, W / CELL, 1].
         """
         basis = jax.lax.stop_gradient(params["synthesis"]["klt"])
-        squared = transforms.depth_to_space(error @ basis, self.stride) ** 2
-        variance = transforms.depth_to_space(variances @ basis**2, self.stride)
-        return tuple(
-            transforms.space_to_depth(pixels, detail.CELL).mean(-1, keepdims=True)
-            for pixels in (squared, variance)
-        )
+        across = self.stride // detail.CELL
+
+        def cells(blocks):
+            """Means over the cells of blocks [..., stride²·C]: [..., across²]."""
+            shape = (*blocks.shape[:-1], across, detail.CELL, across, detail.CELL * self.channels)
+            return blocks.reshape(shape).mean((-3, -1)).reshape(*blocks.shape[:-1], across**2)
+
+        squared, variance = cells((error @ basis) ** 2), variances @ cells(basis**2)
+        return tuple(transforms.depth_to_space(means, across) for means in (squared, variance))
 
     def _activity_of(self, params, mean_member, shared):
         """Log-gain [B, H / CELL, W / CELL, 1] of the detail; no gradient to what it looks at."""

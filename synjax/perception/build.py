@@ -49,9 +49,9 @@ def build(name, *, kind, axes=None, **options):
     return constructor(**options)
 
 
-def check_real(real):
-    """Raises ValueError unless `real` is one of `REAL`."""
-    _check("perception.real", real, REAL)
+def check_real(name, real):
+    """Raises ValueError, which calls it `name`, unless `real` is one of `REAL`."""
+    _check(name, real, REAL)
 
 
 def _check(what, value, allowed):

@@ -79,9 +79,6 @@ class SlicedWasserstein(base.Fixed):
       normalise: divide each axis by the deviation of the real batch along it, so that weak
         coefficients count like strong ones.
       floor: deviation that is added to it in quadrature.
-      per_example: compare each example's members with that example instead of batch with batch.
-        Only for paired batches. What is smooth in one picture then stays smooth in it, where a
-        batch would let the texture of another one make up for it.
       seed: of the frozen network.
     """
 
@@ -93,7 +90,6 @@ class SlicedWasserstein(base.Fixed):
     stride: int = 8
     normalise: bool = False
     floor: float = 1e-2
-    per_example: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -130,7 +126,7 @@ class SlicedWasserstein(base.Fixed):
         return [h.reshape(-1, h.shape[-1]) for h in features.apply(kernels, x)]
 
     def _project(self, real, fake, key):
-        """Projections [G, D, N] and [G, D, N'] of samples [G, N, n] on this step's directions.
+        """Projections [D, N] and [D, N'] of samples [N, n] and [N', n] on this step's directions.
 
         With axes, the random directions are mixtures of this step's axes, each weighted alike
         after the normalisation, so that they too see the weak coefficients.
@@ -146,23 +142,23 @@ class SlicedWasserstein(base.Fixed):
             rows = jnp.asarray(self.axes)[order[: self.axes_per_step]]
         else:
             rows = jnp.eye(real.shape[-1])
-        real, fake = (jnp.einsum("an,gmn->gam", rows, samples) for samples in (real, fake))
+        real, fake = (rows @ samples.T for samples in (real, fake))
         mixed = jax.random.normal(random_key, (self.directions, len(rows)))
         mixed = mixed / jnp.linalg.norm(mixed, axis=-1, keepdims=True)
         if self.normalise:
             scale = jax.lax.rsqrt(real.var(-1, keepdims=True) + self.floor**2)
             real, fake = real * scale, fake * scale
-        mixtures = [jnp.einsum("da,gam->gdm", mixed, samples) for samples in (real, fake)]
+        mixtures = [mixed @ samples for samples in (real, fake)]
         if not self.axes_per_step:
             return mixtures
-        return [jnp.concatenate(pair, 1) for pair in zip((real, fake), mixtures, strict=True)]
+        return [jnp.concatenate(pair) for pair in zip((real, fake), mixtures, strict=True)]
 
     def penalty(self, state, real, fake, context, key):
         """Mean W₂² between real and fake samples over this step's directions.
 
         Args:
           state: {}.
-          real: [N, *S, C]; with `per_example` the encoded batch, N = B.
+          real: [N, *S, C].
           fake: [B, M, *S, C].
           context: unused.
           key: JAX random key; the same key gives the same directions.
@@ -171,13 +167,11 @@ class SlicedWasserstein(base.Fixed):
           Scalar; squared units of x per sample dimension, or a pure number if `normalise`.
         """
         del state, context
-        groups = len(fake) if self.per_example else 1
         shift_key, direction_key = jax.random.split(key)
         real_sets = self._samples(real, shift_key)
         fake_sets = self._samples(base.pooled(fake), shift_key)
         total = 0.0
         for index, sets in enumerate(zip(real_sets, fake_sets, strict=True)):
-            grouped = [samples.reshape(groups, -1, samples.shape[-1]) for samples in sets]
-            projections = self._project(*grouped, jax.random.fold_in(direction_key, index))
+            projections = self._project(*sets, jax.random.fold_in(direction_key, index))
             total += squared_w2(*projections).mean()
         return total / len(real_sets)

@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from synjax.data import pipeline
+from synjax.perception import build as perception
 from synjax.training import checkpoint, state, step
 
 
@@ -77,10 +78,7 @@ class Stage:
             )
         if self.members < 0:
             raise ValueError(f"{self.name}.members must not be negative, got {self.members}")
-        if self.real not in ("paired", "independent"):
-            raise ValueError(
-                f"{self.name}.real is {self.real!r}, must be one of ('paired', 'independent')"
-            )
+        perception.check_real(f"{self.name}.real", self.real)
         weights = np.asarray(self.level_weights, float)
         if len(weights) == 0 or np.any(weights < 0) or not 0 < weights.sum() < math.inf:
             raise ValueError(

@@ -108,7 +108,7 @@ class Plan:
             perception=perception,
             members=stage.members,
             noisy=stage.name != "perception",
-            frozen=("analysis", "prior") if stage.name == "perception" else (),
+            frozen=("analysis", "prior", "detail") if stage.name == "perception" else (),
         )
 
 
@@ -214,8 +214,6 @@ def _check_stages(stages, codec, source, config):
             "sweep.encoders and sweep.decoders to 'separate' and "
             f"stages.{last.name}.conditions to 1"
         )
-    if getattr(module, "per_example", False) and last.real != "paired":
-        raise ValueError(f"perception.per_example needs stages.{last.name}.real = 'paired'")
 
 
 def _name(**grids):
