@@ -6,30 +6,30 @@ A verdict is never written by hand: it follows from the numbers by the rule in `
 import textwrap
 import unicodedata
 
-from synjax.theory import (
-    claims_bound,
-    claims_classical,
-    claims_divergence,
-    claims_gains,
-    claims_gaussian,
-    claims_information,
-    claims_likelihood,
-    claims_lossless,
-    claims_theorem,
-    statement,
+from synjax.theory import statement
+from synjax.theory.claims import (
+    bound,
+    classical,
+    divergence,
+    gains,
+    gaussian,
+    information,
+    likelihood,
+    lossless,
+    theorem,
 )
 
 COUNT, SEED = 1000, 0
 STATEMENTS = (
-    *claims_information.STATEMENTS,
-    *claims_bound.STATEMENTS,
-    *claims_lossless.STATEMENTS,
-    *claims_likelihood.STATEMENTS,
-    *claims_gaussian.STATEMENTS,
-    *claims_divergence.STATEMENTS,
-    *claims_theorem.STATEMENTS,
-    *claims_classical.STATEMENTS,
-    *claims_gains.STATEMENTS,
+    *information.STATEMENTS,
+    *bound.STATEMENTS,
+    *lossless.STATEMENTS,
+    *likelihood.STATEMENTS,
+    *gaussian.STATEMENTS,
+    *divergence.STATEMENTS,
+    *theorem.STATEMENTS,
+    *classical.STATEMENTS,
+    *gains.STATEMENTS,
 )
 
 _HEADINGS = ("statement", "both sides", "worst", "binding", "verdict")
@@ -39,8 +39,8 @@ _INTRODUCTION = """\
 
 Written by `./launch.sh audit`, seed {seed}; do not edit. Each statement is evaluated in double
 precision on {count} random finite instances: non-uniform sources whose synsets have several members
-and, unless a statement says otherwise, members that differ in probability. Logarithms are to base 2.
-Both readings are rows of their own where the paper leaves two.
+and, unless a statement says otherwise, members that differ in probability. Logarithms are to base
+2. Where the paper leaves two readings, each is a row of its own.
 
 - *worst*: the largest error of an identity, or the smallest slack (right less left) of an
   inequality; where the verdict has a condition, first over the instances that meet it, then over
@@ -48,7 +48,7 @@ Both readings are rows of their own where the paper leaves two.
 - *binding*: how often the statement was not trivially true, and why; how often the condition was
   met; how often both sides were equal.
 - *verdict*, by rule: `holds` if no instance breaks it; `holds when …` if some do, and none of those
-  that meet the condition, which the paper does not state there; otherwise `fails`.
+  that meet the condition; otherwise `fails`. Brackets say where the paper states the condition.
 
 """
 
@@ -70,10 +70,12 @@ def run(count=COUNT, seed=SEED, statements=STATEMENTS):
 def summary(results):
     """How many statements hold, hold under a condition, and do not, in one line."""
     verdicts = [result.verdict for result in results]
-    conditional = sum(verdict.startswith("holds when") for verdict in verdicts)
+    conditional = [each for each in results if each.verdict.startswith("holds when")]
+    stated = sum(bool(each.statement.stated) for each in conditional)
     line = (
-        f"{len(results)} statements: {verdicts.count('holds')} hold, {conditional} hold under a "
-        f"condition, {verdicts.count('fails')} fail"
+        f"{len(results)} statements: {verdicts.count('holds')} hold, {stated} hold under a "
+        f"condition that the paper states, {len(conditional) - stated} under one that it does not, "
+        f"{verdicts.count('fails')} fail"
     )
     untested = verdicts.count("untested")
     return line + (f", {untested} untested." if untested else ".")
@@ -118,12 +120,20 @@ def _cells(result):
     made = result.statement
     left, right = made.sides
     return (
-        f"{made.equation} {made.claim}",
+        f"{made.equation}: {made.claim}",
         f"{left} {made.relation} {right}",
         _worst(result),
         _binding(result),
-        result.verdict,
+        _verdict(result),
     )
+
+
+def _verdict(result):
+    """The verdict, and for a condition whether the paper has it."""
+    if not result.verdict.startswith("holds when"):
+        return result.verdict
+    stated = result.statement.stated
+    return f"{result.verdict} [{f'stated: {stated}' if stated else 'not stated'}]"
 
 
 def _worst(result):
@@ -150,7 +160,8 @@ def _counterexample(result):
     if result.verdict == "holds":
         return []
     made = result.statement
-    lines = [f"**{made.equation}** {result.verdict}; {result.violated} of {result.count} break it."]
+    broken = f"{result.violated} of {result.count} break it."
+    lines = [f"**{made.equation}** {_verdict(result)}: {broken}"]
     if result.counterexample:
         lines.append(f"`{result.counterexample}`")
     if made.repair_words:

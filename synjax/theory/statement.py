@@ -27,7 +27,8 @@ class Statement:
       draw: (bits, N) → instance, a dict of arrays [N, ...].
       left, right: instance → array [N] or [N, ...]; NaN where there is nothing to compare.
       active: words and instance → bool [N]: where the statement is not trivially true.
-      condition: words and instance → bool [N]: one the paper does not state and that may be needed.
+      condition: words and instance → bool [N]: what the statement may need to hold.
+      stated: where the paper states the condition; "" if it does not.
       repair: fields to replace for something true, where the statement is not.
       repair_words: the same in words.
       tolerance: what counts as equal, where an iteration stops short of float64.
@@ -42,6 +43,7 @@ class Statement:
     right: Callable
     active: tuple[str, Callable]
     condition: tuple[str, Callable] | None = None
+    stated: str = ""
     repair: dict | None = None
     repair_words: str = ""
     tolerance: float = 1e-9

@@ -6,15 +6,16 @@ instances the model's joint p_θ(X, y_s) has the marginal p_X(X); in odd ones it
 
 import numpy as np
 
-from synjax.theory import claims_information, finite_codec, instances, synonymity
+from synjax.theory import finite_codec, instances, synonymity
+from synjax.theory.claims import information
 from synjax.theory.statement import AT_MOST, IDENTITY, Statement
 
-_members = claims_information.members
-_UNEQUAL = ("two members of a synset differ in probability", claims_information.unequal_members)
+_members = information.members
+_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 
 
 def _model(bits, count):
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
     consistent = p_synset[..., None] * instances.distribution(bits, (count, 3, 3))
     free = instances.distribution(bits, (count, 9)).reshape(count, 3, 3)
@@ -75,7 +76,7 @@ def _posteriors(bits, count):
 
     In even instances y_s depends on the synset only.
     """
-    drawn = claims_information.source(bits, count, samples=3, synsets=2)
+    drawn = information.source(bits, count, samples=3, synsets=2)
     by_synset = instances.distribution(bits, (count, 2, 2))
     shared = instances.every_other(
         count,
@@ -154,6 +155,7 @@ STATEMENTS = (
             "y_s is a function of x (for densities: the unit box of (16))",
             lambda d: synonymity.entropy(d["q(y_s|x)"]).max(-1) < 1e-12,
         ),
+        stated="(16)",
     ),
     Statement(
         equation="(29)",
@@ -170,7 +172,7 @@ STATEMENTS = (
         claim="The synonymous target is at most the classical one",
         sides=("-log p_X(X)", "-log p_X(x)"),
         relation=AT_MOST,
-        draw=claims_information.source,
+        draw=information.source,
         left=lambda d: -own_evidence(d),
         right=lambda d: -np.log2(d["p_X"]),
         active=_UNEQUAL,

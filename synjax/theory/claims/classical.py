@@ -4,14 +4,8 @@ import itertools
 
 import numpy as np
 
-from synjax.theory import (
-    brute_force,
-    claims_theorem,
-    codec_terms,
-    finite_codec,
-    instances,
-    synonymity,
-)
+from synjax.theory import brute_force, finite_codec, instances, synonymity
+from synjax.theory.claims import codec_terms, theorem
 from synjax.theory.statement import AT_MOST, IDENTITY, Statement
 
 
@@ -101,21 +95,21 @@ def _single_codec(bits, count):
     """Three samples on a line, and D as a share of what an independent x̂ ~ p_X has."""
     return {
         "p_X": instances.distribution(bits, (count, 3)),
-        "position of x": claims_theorem.line(bits, count, 3),
+        "position of x": theorem.line(bits, count, 3),
         "share of largest D": instances.integers(bits, 1, 10, (count,)) / 10.0,
     }
 
 
 def _level(drawn):
     return drawn["share of largest D"] * np.einsum(
-        "bi,bj,bij->b", drawn["p_X"], drawn["p_X"], claims_theorem.squared(drawn)
+        "bi,bj,bij->b", drawn["p_X"], drawn["p_X"], theorem.squared(drawn)
     )
 
 
 def _deterministic_rate(drawn):
     """Least H(X̂) of all maps x → x̂ with E Δ ≤ D and finite D_KL[p_X ‖ p_X̂], [N]."""
     best = np.full(len(drawn["p_X"]), np.inf)
-    level, cost = _level(drawn), claims_theorem.squared(drawn)
+    level, cost = _level(drawn), theorem.squared(drawn)
     for reconstruction in itertools.product(range(3), repeat=3):
         output = drawn["p_X"] @ np.eye(3)[list(reconstruction)]
         spent = np.sum(drawn["p_X"] * cost[:, range(3), list(reconstruction)], axis=1)
@@ -125,14 +119,14 @@ def _deterministic_rate(drawn):
 
 
 def _limit(drawn):
-    arguments = drawn["p_X"], claims_theorem.squared(drawn), _level(drawn)
+    arguments = drawn["p_X"], theorem.squared(drawn), _level(drawn)
     return brute_force.perfect_realism_rate(*arguments)
 
 
 def _slope(bits, count):
     """A source and a slope; in even instances uniform on a ring, where R(D) keeps p_X."""
     p = instances.distribution(bits, (count, 3))
-    squared = claims_theorem.squared({"position of x": claims_theorem.line(bits, count, 3)})
+    squared = theorem.squared({"position of x": theorem.line(bits, count, 3)})
     ring = np.broadcast_to(1.0 - np.eye(3), squared.shape)
     return {
         "p_X": instances.every_other(count, np.full_like(p, 1 / 3), p),
@@ -176,6 +170,7 @@ STATEMENTS = (
         right=_single_full,
         active=("y_s does not tell x", lambda d: _single_shared(d) > 1e-9),
         condition=("y_ε tells nothing of x beyond y_s, 'y_s degenerates to y' (67)", _adds_nothing),
+        stated="(67)",
     ),
     Statement(
         equation="(64)",

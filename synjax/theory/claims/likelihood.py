@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from synjax.theory import claims_information, codec_terms, instances, synonymity
+from synjax.theory import instances, synonymity
+from synjax.theory.claims import codec_terms, information
 from synjax.theory.statement import AT_MOST, IDENTITY, LESS, Statement
 
 
@@ -63,7 +64,7 @@ def _representation_beside_sample(drawn):
 
 
 _RANDOM = ("x̂ is random given y_s", lambda d: codec_terms.decoder(d).max((1, 2)) < 1)
-_UNEQUAL = ("two members of a synset differ in probability", claims_information.unequal_members)
+_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 _ONE_LAW = ("q(y_s|x) is the same for all members of a synset", codec_terms.knows_only_the_synset)
 _REVEALS = ("no x̂ comes from two y_s", codec_terms.reveals)
 
@@ -109,6 +110,7 @@ STATEMENTS = (
         right=lambda d: codec_terms.forward(d)[:, :, None],
         active=_RANDOM,
         condition=_ONE_LAW,
+        stated="above (43)",
     ),
     Statement(
         equation="(43) middle",
@@ -120,6 +122,7 @@ STATEMENTS = (
         right=lambda d: codec_terms.forward(d)[:, :, None],
         active=_RANDOM,
         condition=("y_s is a function of x", codec_terms.decides),
+        stated="above (43)",
     ),
     Statement(
         equation="(43) neighbourhoods",
@@ -146,6 +149,7 @@ STATEMENTS = (
         right=lambda d: codec_terms.reconstruction_term(d) + codec_terms.ratio_term(d),
         active=_UNEQUAL,
         condition=_ONE_LAW,
+        stated="(43)",
     ),
     Statement(
         equation="(45)(b), 1st",

@@ -6,17 +6,11 @@ the synset and 0 within it, which breaks the "Δ = 0 if and only if x̂ = x" bel
 
 import numpy as np
 
-from synjax.theory import (
-    brute_force,
-    claims_information,
-    codec_terms,
-    finite_codec,
-    instances,
-    synonymity,
-)
+from synjax.theory import brute_force, finite_codec, instances, synonymity
+from synjax.theory.claims import codec_terms, information
 from synjax.theory.statement import AT_MOST, IDENTITY, Statement
 
-_members = claims_information.members
+_members = information.members
 
 
 def line(bits, count, samples):
@@ -31,7 +25,7 @@ def squared(drawn):
 
 def source_with_distortion(bits, count):
     """Four samples on a line, in two synsets; Δ by turns squared error and leaving the synset."""
-    drawn = claims_information.source(bits, count, samples=4, synsets=2)
+    drawn = information.source(bits, count, samples=4, synsets=2)
     return drawn | {
         "position of x": line(bits, count, 4),
         "Δ is 0 within synsets": np.arange(count) % 2 == 0,
@@ -162,7 +156,7 @@ STATEMENTS = (
         right=semantic_entropy,
         active=(
             "two members of a synset differ in probability",
-            claims_information.unequal_members,
+            information.unequal_members,
         ),
         condition=ZERO_WITHIN,
     ),
@@ -232,5 +226,6 @@ STATEMENTS = (
         right=codec_terms.sent,
         active=_TELLS,
         condition=("y_s is a function of x", codec_terms.decides),
+        stated="step (b)",
     ),
 )

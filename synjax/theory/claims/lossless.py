@@ -6,10 +6,11 @@ synset has two values of y_s of its own.
 
 import numpy as np
 
-from synjax.theory import claims_bound, claims_information, finite_codec, instances, synonymity
+from synjax.theory import finite_codec, instances, synonymity
+from synjax.theory.claims import bound, information
 from synjax.theory.statement import IDENTITY, Statement
 
-_members = claims_information.members
+_members = information.members
 _OWN = np.repeat(np.eye(3), 2, axis=1)  # [K, S]: which y_s are a synset's own
 _SEVERAL = (
     "a synset has several members and several y_s",
@@ -19,7 +20,7 @@ _SEVERAL = (
 
 def _with_zero_divergence(bits, count):
     """Any consistent or free model p_θ(X, y_s), and the encoder q = p_θ(y_s|X): the KL is 0."""
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
     joint = instances.every_other(
         count,
@@ -31,7 +32,7 @@ def _with_zero_divergence(bits, count):
 
 def _with_both_conditions(bits, count):
     """(31): the KL is 0 and p_θ(X|y_s) = 1, the model consistent in even instances."""
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
     own = instances.distribution(bits, (count, 3, 6)) * _OWN
     own /= own.sum(-1, keepdims=True)
@@ -47,7 +48,7 @@ def _follow_model(drawn):
 
 def _lossless_encoder(bits, count):
     """y_s tells the synset, in odd instances also members apart. θ is the true posterior."""
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     own = synonymity.of_member(np.broadcast_to(_OWN, (count, 3, 6)), drawn["synset"])
     shared = synonymity.of_member(instances.distribution(bits, (count, 3, 6)), drawn["synset"])
     weights = instances.every_other(count, shared, instances.distribution(bits, (count, 5, 6)))
@@ -55,7 +56,7 @@ def _lossless_encoder(bits, count):
 
 
 def _any_encoder(bits, count):
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     return _follow_encoder(drawn, instances.distribution(bits, (count, 5, 3), low=0))
 
 
@@ -143,10 +144,10 @@ STATEMENTS = (
         sides=("log p_X(X)", "E log p_θ(X|y_s) - D_KL[q(y_s|x) ‖ p_θ(y_s)]"),
         relation=IDENTITY,
         draw=_with_zero_divergence,
-        left=claims_bound.own_evidence,
+        left=bound.own_evidence,
         right=lambda d: _likelihood_of_each(d) - _from_prior(d),
         active=("p_θ(X|y_s) is not yet 1", lambda d: _log_likelihood(d) < -1e-9),
-        condition=claims_bound.CONSISTENT,
+        condition=bound.CONSISTENT,
     ),
     Statement(
         equation="(33)–(34)",
@@ -157,7 +158,7 @@ STATEMENTS = (
         left=_semantic_entropy,
         right=lambda d: _mean(d, _from_prior(d)),
         active=_SEVERAL,
-        condition=claims_bound.CONSISTENT,
+        condition=bound.CONSISTENT,
     ),
     Statement(
         equation="(35)",
@@ -185,7 +186,7 @@ STATEMENTS = (
         sides=("H_s(X̃) + E D_KL[q(y_s|x) ‖ p(y_s|X)]", "I(X̃; Y_s) = H_s(X̃)"),
         relation=IDENTITY,
         draw=_lossless_encoder,
-        left=lambda d: _semantic_entropy(d) + _mean(d, claims_bound.divergence(d)),
+        left=lambda d: _semantic_entropy(d) + _mean(d, bound.divergence(d)),
         right=_information,
         active=_SEVERAL,
         condition=(
@@ -199,7 +200,7 @@ STATEMENTS = (
         sides=("E D_KL[q(y_s|x) ‖ p(y_s|X)] - E log p(X|y_s)", "I(X; Y_s) + H_s(X̃) - 2 I(X̃; Y_s)"),
         relation=IDENTITY,
         draw=_any_encoder,
-        left=lambda d: _mean(d, claims_bound.divergence(d)) - _log_likelihood(d),
+        left=lambda d: _mean(d, bound.divergence(d)) - _log_likelihood(d),
         right=lambda d: (
             synonymity.mutual_information(d["p_X"][..., None] * d["q(y_s|x)"])
             + _semantic_entropy(d)

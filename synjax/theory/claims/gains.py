@@ -6,18 +6,11 @@ I(X; Y_s), what is sent; or the source's synset of x̂, f⁻¹ of (15), a functi
 
 import numpy as np
 
-from synjax.theory import (
-    brute_force,
-    claims_information,
-    claims_theorem,
-    codec_terms,
-    finite_codec,
-    instances,
-    synonymity,
-)
+from synjax.theory import brute_force, finite_codec, instances, synonymity
+from synjax.theory.claims import codec_terms, information, theorem
 from synjax.theory.statement import AT_MOST, IDENTITY, LESS, Statement
 
-_members = claims_information.members
+_members = information.members
 
 
 def _synset_received(drawn):
@@ -75,17 +68,17 @@ def _ideal_distortion(drawn):
     own = synonymity.of_member(p_synset, drawn["synset"])
     together = members @ members.mT
     law = drawn["p_X"][:, :, None] * drawn["p_X"][:, None, :] * together / own[..., None]
-    return np.sum(law * claims_theorem.distortion(drawn), axis=(1, 2))
+    return np.sum(law * theorem.distortion(drawn), axis=(1, 2))
 
 
 def _limit(drawn):
-    arguments = drawn["p_X"], claims_theorem.distortion(drawn), _ideal_distortion(drawn)
+    arguments = drawn["p_X"], theorem.distortion(drawn), _ideal_distortion(drawn)
     return brute_force.perfect_realism_rate(*arguments)
 
 
 _INFORMS = ("y_s tells something of x", lambda d: codec_terms.sent(d) > 1e-9)
 _REVEALS = ("no x̂ comes from two y_s", codec_terms.reveals)
-_UNEQUAL = ("two members of a synset differ in probability", claims_information.unequal_members)
+_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 
 STATEMENTS = (
     Statement(
@@ -155,26 +148,36 @@ STATEMENTS = (
         claim="H_s(X̃) ≤ R(D, P) at the D and P = 0 of the ideal codec, x̂ ~ p(x|X)",
         sides=("H_s(X̃)", "R(D, 0)"),
         relation=AT_MOST,
-        draw=claims_theorem.source_with_distortion,
-        left=claims_theorem.semantic_entropy,
+        draw=theorem.source_with_distortion,
+        left=theorem.semantic_entropy,
         right=_limit,
         active=_UNEQUAL,
         condition=(
-            f"{claims_theorem.ZERO_WITHIN[0]}; then with equality",
-            claims_theorem.ZERO_WITHIN[1],
+            f"{theorem.ZERO_WITHIN[0]}; then with equality",
+            theorem.ZERO_WITHIN[1],
         ),
         tolerance=1e-5,
+    ),
+    Statement(
+        equation="(70) at D = 0",
+        claim="… at D = 0, which no codec meets that draws from synsets of several members",
+        sides=("H_s(X̃)", "R(0, 0) = H(X)"),
+        relation=AT_MOST,
+        draw=theorem.source_with_distortion,
+        left=theorem.semantic_entropy,
+        right=lambda d: synonymity.entropy(d["p_X"]),
+        active=_UNEQUAL,
     ),
     Statement(
         equation="(70) strict",
         claim="… and can be strict: a gain over the limit",
         sides=("H_s(X̃)", "R(D, 0)"),
         relation=LESS,
-        draw=claims_theorem.source_with_distortion,
-        left=claims_theorem.semantic_entropy,
+        draw=theorem.source_with_distortion,
+        left=theorem.semantic_entropy,
         right=_limit,
         active=_UNEQUAL,
-        repair={"relation": AT_MOST, "left": _limit, "right": claims_theorem.semantic_entropy},
+        repair={"relation": AT_MOST, "left": _limit, "right": theorem.semantic_entropy},
         repair_words="never: the ideal codec meets D and P, so R(D, 0) ≤ I(X; X̂) ≤ H_s(X̃)",
         tolerance=1e-5,
     ),

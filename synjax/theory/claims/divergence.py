@@ -6,23 +6,24 @@ X *moving*, as the left side of (50) has it: X is the synset of x. Both are eval
 
 import numpy as np
 
-from synjax.theory import claims_information, instances, synonymity
+from synjax.theory import instances, synonymity
+from synjax.theory.claims import information
 from synjax.theory.statement import AT_MOST, IDENTITY, LESS, Statement
 
-_members = claims_information.members
-_UNEQUAL = ("two members of a synset differ in probability", claims_information.unequal_members)
+_members = information.members
+_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 
 
 def _with_model(bits, count):
     """A source and the distribution of a decoder's output, the source's own in each fourth."""
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     p_hat = instances.distribution(bits, (count, 5))
     same = (np.arange(count) % 4 == 0)[:, None]
     return drawn | {"p_X̂": np.where(same, drawn["p_X"], p_hat)}
 
 
 def _two_models(bits, count):
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     return drawn | {
         "p_X̂ of θ_1": instances.distribution(bits, (count, 5)),
         "p_X̂ of θ_2": instances.distribution(bits, (count, 5)),
@@ -30,14 +31,14 @@ def _two_models(bits, count):
 
 
 def _one_or_more_synsets(bits, count):
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     one = np.zeros_like(drawn["synset"])
     return drawn | {"synset": instances.every_other(count, one, drawn["synset"])}
 
 
 def _special_cases(bits, count):
     """Singletons in even instances, equal members in odd ones; each fourth source is uniform."""
-    drawn = claims_information.source(bits, count)
+    drawn = information.source(bits, count)
     alone = np.broadcast_to(np.arange(5), (count, 5))
     equal = synonymity.of_member(instances.distribution(bits, (count, 3)), drawn["synset"])
     p = instances.every_other(count, drawn["p_X"], equal)
@@ -164,29 +165,32 @@ STATEMENTS = (
         active=("D_KL > 0", lambda d: _kl(d) > 1e-9),
     ),
     Statement(
-        equation="f ≥ 0, X fixed",
-        claim="f is not negative, which the paper says cannot be established (below (54))",
-        sides=("0", "f(p_X, X), any X"),
-        relation=AT_MOST,
+        equation="Fig. 5(b) sign, X fixed",
+        claim="f < 0 occurs, so that no sign can be established: for X the likeliest sample",
+        sides=("f(p_X, {x})", "0"),
+        relation=LESS,
         draw=_with_model,
-        left=lambda d: np.zeros((len(d["p_X"]), 1)),
-        right=_f,
+        left=lambda d: -synonymity.entropy(d["p_X"]) - np.log2(d["p_X"].max(1)),
+        right=lambda d: np.zeros(len(d["p_X"])),
         active=_UNEQUAL,
-        repair={
-            "left": lambda d: np.zeros(len(d["p_X"])),
-            "right": lambda d: _mean_over_synsets(d, _f(d)),
-        },
-        repair_words="its mean Σ_X p(X) f(p_X, X) is ≥ 0",
+        condition=("the source is not uniform", lambda d: np.ptp(d["p_X"], axis=1) > 1e-12),
     ),
     Statement(
-        equation="f ≥ 0, X moving",
-        claim="… with X the synset of x: holding means that Fig. 5(b), f < 0, cannot occur",
-        sides=("0", "f(p_X, X(x)) = E_X(D_KL[c ‖ u] + D_KL[u ‖ c]), c on X, u uniform"),
-        relation=AT_MOST,
+        equation="Fig. 5(b) sign, X moving",
+        claim="f < 0 occurs, X the synset of x",
+        sides=("f(p_X, X(x))", "0"),
+        relation=LESS,
         draw=_with_model,
-        left=lambda d: np.zeros(len(d["p_X"])),
-        right=_own_f,
+        left=_own_f,
+        right=lambda d: np.zeros(len(d["p_X"])),
         active=_UNEQUAL,
+        repair={
+            "relation": AT_MOST,
+            "left": lambda d: np.zeros(len(d["p_X"])),
+            "right": _own_f,
+        },
+        repair_words="f ≥ 0: it is Σ_X p(X) (D_KL[c ‖ u] + D_KL[u ‖ c]), c the members' "
+        "distribution and u the uniform one, and 0 only for equal members",
     ),
     Statement(
         equation="Fig. 5(a), X fixed",

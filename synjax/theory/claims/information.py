@@ -123,10 +123,10 @@ def _full(drawn):
 
 
 def _mass_seen(drawn):
-    """-log Σ p(y_s|X) over the y_s that q reaches, [N, n]: the last lines of (23)."""
+    """Σ p(y_s|X) over the y_s that q reaches, [N, n]: the integral in (23)."""
     reached = drawn["q(y_s,y_ε|x)"].sum(-1) > 0
     target = synonymity.of_member(drawn["p(y_s|X)"], drawn["synset"])
-    return -np.log2(np.sum(target * reached, axis=-1))
+    return np.sum(target * reached, axis=-1)
 
 
 _UNEQUAL = ("two members of a synset differ in probability", unequal_members)
@@ -191,7 +191,8 @@ STATEMENTS = (
         left=_representation_information,
         right=lambda d: synonymity.semantic_self_information(*_latent_law(d)),
         active=("a synset has several latents", lambda d: (_latent_law(d)[1].sum(1) > 1).any(1)),
-        condition=("no two synsets share a y_s, as the inverse in (15) needs", _apart),
+        condition=("no two synsets share a y_s, as the inverse needs", _apart),
+        stated="(15)",
     ),
     Statement(
         equation="(20)",
@@ -216,6 +217,7 @@ STATEMENTS = (
             "H(Y_ε|X,Y_s) is the same for all encoders, as under the unit noise of the proof",
             lambda d: np.ptp(_objectives(d)[2], axis=1) < 1e-9,
         ),
+        stated="proof of Theorem 1",
     ),
     Statement(
         equation="(22)",
@@ -233,17 +235,17 @@ STATEMENTS = (
         sides=("-log Σ_{q > 0} p(y_s|X)", "D_KL[q(y_s|x) ‖ p(y_s|X)]"),
         relation=AT_MOST,
         draw=_variational,
-        left=_mass_seen,
+        left=lambda d: -np.log2(_mass_seen(d)),
         right=_full,
         active=("q and p differ", lambda d: _full(d).max(1) > 1e-9),
     ),
     Statement(
         equation="(23) end",
         claim="Theorem 2: the integral in the logarithm is 1 (q · p/q is 0 where q is)",
-        sides=("2^-(-log Σ_{q > 0} p(y_s|X))", "1"),
+        sides=("Σ_{q > 0} p(y_s|X)", "1"),
         relation=IDENTITY,
         draw=_variational,
-        left=lambda d: 2 ** -_mass_seen(d),
+        left=_mass_seen,
         right=lambda d: np.ones_like(d["p_X"]),
         active=("q and p differ", lambda d: _full(d).max(1) > 1e-9),
         condition=(

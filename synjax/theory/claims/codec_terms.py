@@ -7,14 +7,15 @@ generators half is one-to-one.
 
 import numpy as np
 
-from synjax.theory import claims_information, finite_codec, instances, synonymity
+from synjax.theory import finite_codec, instances, synonymity
+from synjax.theory.claims import information
 
-members_of = claims_information.members
+members_of = information.members
 
 
 def codec(bits, count):
     """A source and a codec (see `finite_codec`)."""
-    drawn = claims_information.source(bits, count, samples=4, synsets=2)
+    drawn = information.source(bits, count, samples=4, synsets=2)
     kind = (np.arange(count) % 3)[:, None, None]
     by_synset = np.where(
         kind == 1,
