@@ -33,7 +33,7 @@ STATEMENTS = (
 )
 
 _HEADINGS = ("statement", "both sides", "worst", "binding", "verdict")
-_WIDTHS = (17, 44, 17, 24, 28)  # of the columns in a terminal
+_SHARES = (17, 44, 17, 24, 28)  # of the columns in the width of a terminal
 _INTRODUCTION = """\
 # Audit of the paper's statements
 
@@ -102,18 +102,20 @@ The instance that breaks each statement most. Samples, synsets, y_s and ŷ_ε ar
 a conditional distribution, the outer parentheses run over what it is given."""
 
 
-def text(results):
-    """The results as a table for a terminal, about 140 columns wide."""
-    lines = [_row(_HEADINGS), _row(["-" * width for width in _WIDTHS])]
+def text(results, width=138):
+    """The results as a table for a terminal of `width` columns; at least 70 or so are needed."""
+    room = width - 2 * (len(_SHARES) - 1)
+    widths = [max(8, room * share // sum(_SHARES)) for share in _SHARES]
+    lines = [_row(_HEADINGS, widths), _row(["-" * each for each in widths], widths)]
     for result in results:
         columns = [
-            textwrap.wrap(cell, width) or [""]
-            for cell, width in zip(_cells(result), _WIDTHS, strict=True)
+            textwrap.wrap(cell, each) or [""]
+            for cell, each in zip(_cells(result), widths, strict=True)
         ]
         height = max(map(len, columns))
         columns = [column + [""] * (height - len(column)) for column in columns]
-        lines += [_row(cells) for cells in zip(*columns, strict=True)] + [""]
-    return "\n".join(lines) + "\n" + summary(results) + "\n"
+        lines += [_row(cells, widths) for cells in zip(*columns, strict=True)] + [""]
+    return "\n".join([*lines, textwrap.fill(summary(results), width)]) + "\n"
 
 
 def _cells(result):
@@ -173,8 +175,8 @@ def _escape(cell):
     return cell.replace("|", "\\|")
 
 
-def _row(cells):
-    padded = [_pad(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True)]
+def _row(cells, widths):
+    padded = [_pad(cell, width) for cell, width in zip(cells, widths, strict=True)]
     return "  ".join(padded).rstrip()
 
 

@@ -129,7 +129,7 @@ def synset_mean(values, members):
 
 
 def f(p, members):
-    """Below (50): (1/|X|) Σ_{x_i ∈ X} E_x log(p_X(x) / p_X(x_i)), [..., K]; (51).
+    """The constant of (51), (1/|X|) Σ_{x_i ∈ X} E_x log(p_X(x) / p_X(x_i)), [..., K]; (51).
 
     As printed: x runs over the whole source while X stays the same.
     """

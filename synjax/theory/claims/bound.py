@@ -7,16 +7,13 @@ instances the model's joint p_θ(X, y_s) has the marginal p_X(X); in odd ones it
 import numpy as np
 
 from synjax.theory import finite_codec, instances, synonymity
-from synjax.theory.claims import information
+from synjax.theory.claims import sources
 from synjax.theory.statement import AT_MOST, IDENTITY, Statement
-
-_members = information.members
-_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 
 
 def _model(bits, count):
-    drawn = information.source(bits, count)
-    p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
+    drawn = sources.source(bits, count)
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     consistent = p_synset[..., None] * instances.distribution(bits, (count, 3, 3))
     free = instances.distribution(bits, (count, 9)).reshape(count, 3, 3)
     noisy = instances.distribution(bits, (count, 5, 3), low=0)
@@ -31,13 +28,13 @@ def _model(bits, count):
 
 def own_evidence(drawn):
     """The evidence, log p_X(X) of each sample's synset, [N, n]."""
-    p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     return np.log2(synonymity.of_member(p_synset, drawn["synset"]))
 
 
 def consistent(drawn):
     """Whether Σ p_θ(X, y_s) over y_s is p_X(X). bool [N]."""
-    p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     return np.abs(drawn["p_θ(X,y_s)"].sum(-1) - p_synset).max(-1) < 1e-12
 
 
@@ -76,7 +73,7 @@ def _posteriors(bits, count):
 
     In even instances y_s depends on the synset only.
     """
-    drawn = information.source(bits, count, samples=3, synsets=2)
+    drawn = sources.source(bits, count, samples=3, synsets=2)
     by_synset = instances.distribution(bits, (count, 2, 2))
     shared = instances.every_other(
         count,
@@ -99,7 +96,9 @@ def _classical_divergence(drawn):
 
 def _synonymous_divergence(drawn):
     joint = drawn["p_X"][..., None] * drawn["p(y_s,y_ε|x)"].sum(-1)
-    by_synset = finite_codec.conditional(np.einsum("bns,bnk->bks", joint, _members(drawn)), -1)
+    by_synset = finite_codec.conditional(
+        np.einsum("bns,bnk->bks", joint, sources.members(drawn)), -1
+    )
     arguments = drawn["q(y_s,y_ε|x)"].sum(-1), by_synset, drawn["synset"]
     return synonymity.full_semantic_kl(*arguments)
 
@@ -172,10 +171,10 @@ STATEMENTS = (
         claim="The synonymous target is at most the classical one",
         sides=("-log p_X(X)", "-log p_X(x)"),
         relation=AT_MOST,
-        draw=information.source,
+        draw=sources.source,
         left=lambda d: -own_evidence(d),
         right=lambda d: -np.log2(d["p_X"]),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(29)–(30) gap",
@@ -191,7 +190,9 @@ STATEMENTS = (
         ),
         condition=(
             "p(y_s|x) is the same for all members of a synset",
-            lambda d: finite_codec.same_within_synsets(d["p(y_s,y_ε|x)"].sum(-1), _members(d)),
+            lambda d: finite_codec.same_within_synsets(
+                d["p(y_s,y_ε|x)"].sum(-1), sources.members(d)
+            ),
         ),
     ),
 )

@@ -8,14 +8,12 @@ generators half is one-to-one.
 import numpy as np
 
 from synjax.theory import finite_codec, instances, synonymity
-from synjax.theory.claims import information
-
-members_of = information.members
+from synjax.theory.claims import sources
 
 
 def codec(bits, count):
     """A source and a codec (see `finite_codec`)."""
-    drawn = information.source(bits, count, samples=4, synsets=2)
+    drawn = sources.source(bits, count, samples=4, synsets=2)
     kind = (np.arange(count) % 3)[:, None, None]
     by_synset = np.where(
         kind == 1,
@@ -67,7 +65,7 @@ def _own(drawn, by_synset):
 
 def likelihood(drawn):
     """-log p(X|y_s) for each x's synset and y_s, [N, n, S]."""
-    given = finite_codec.synset_given_representation(law(drawn), members_of(drawn))
+    given = finite_codec.synset_given_representation(law(drawn), sources.members(drawn))
     return _reached(drawn, _information(_own(drawn, given)))
 
 
@@ -76,14 +74,14 @@ def likelihood_by_detail(drawn):
     shared = drawn["p_X"][..., None] * drawn["q(y_s|x)"]
     full = shared[..., None] * drawn["p(ŷ_ε|y_s)"][:, None]
     samples = finite_codec.conditional(full, 1)
-    synset = np.einsum("bnse,bnk->bkse", samples, members_of(drawn))
+    synset = np.einsum("bnse,bnk->bkse", samples, sources.members(drawn))
     mixed = np.sum(synset * drawn["p(ŷ_ε|y_s)"][:, None], -1)
     return _reached(drawn, _information(_own(drawn, mixed)))
 
 
 def likelihood_by_reconstruction(drawn):
     """-log E_{x̂|y_s} Σ_{x_i ∈ X} p(x_i|x̂), [N, n, S]: (41)(d)."""
-    synset = np.einsum("bnr,bnk->bkr", posterior(drawn), members_of(drawn))
+    synset = np.einsum("bnr,bnk->bkr", posterior(drawn), sources.members(drawn))
     mixed = np.einsum("bkr,bsr->bks", synset, decoder(drawn))
     return _reached(drawn, _information(_own(drawn, mixed)))
 
@@ -94,7 +92,7 @@ def reciprocal_form(drawn):
     p = drawn["p_X"]
     output = np.einsum("bn,bnr->br", p, forward)
     inverse = np.divide(1.0, output, out=np.zeros_like(output), where=output > 0)
-    together = members_of(drawn) @ members_of(drawn).mT
+    together = sources.members(drawn) @ sources.members(drawn).mT
     ratio = together * p[:, None, :] / p[:, :, None]  # x, x_i
     summed = np.einsum("bxi,bir->bxr", ratio, forward) * p[..., None] * inverse[:, None, :]
     return _reached(drawn, _information(np.einsum("bxr,bsr->bxs", summed, decoder(drawn))))
@@ -107,13 +105,13 @@ def forward(drawn):
 
 def mates(drawn, values):
     """Values [N, n, m] of each x_i beside each x, NaN in other synsets: [N, n, n, m]."""
-    together = (members_of(drawn) @ members_of(drawn).mT) > 0
+    together = (sources.members(drawn) @ sources.members(drawn).mT) > 0
     return np.where(together[..., None], values[:, None], np.nan)
 
 
 def ratio_term(drawn):
     """-log Σ_{x_i ∈ X} p(x_i) / p(x), [N, n, 1]."""
-    p_synset = synonymity.synset_probability(drawn["p_X"], members_of(drawn))
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     return (np.log2(drawn["p_X"]) - np.log2(_own(drawn, p_synset)))[..., None]
 
 
@@ -133,7 +131,7 @@ def averaged_term(drawn):
 
 def mean_ratio_term(drawn):
     """(1/|X|) Σ log p(x)/p(x_i) - log |X|, [N, n, 1]: the second and third term of (45)(c)."""
-    members = members_of(drawn)
+    members = sources.members(drawn)
     mean = synonymity.synset_mean(np.log2(drawn["p_X"]), members)
     size = members.sum(1)
     return (np.log2(drawn["p_X"]) - _own(drawn, mean) - np.log2(_own(drawn, size)))[..., None]
@@ -146,7 +144,7 @@ def decides(drawn):
 
 def knows_only_the_synset(drawn):
     """Whether q(y_s|x) is the same for all members of a synset. bool [N]."""
-    return finite_codec.same_within_synsets(drawn["q(y_s|x)"], members_of(drawn))
+    return finite_codec.same_within_synsets(drawn["q(y_s|x)"], sources.members(drawn))
 
 
 def reveals(drawn):

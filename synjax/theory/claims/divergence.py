@@ -7,23 +7,20 @@ X *moving*, as the left side of (50) has it: X is the synset of x. Both are eval
 import numpy as np
 
 from synjax.theory import instances, synonymity
-from synjax.theory.claims import information
+from synjax.theory.claims import sources
 from synjax.theory.statement import AT_MOST, IDENTITY, LESS, Statement
-
-_members = information.members
-_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 
 
 def _with_model(bits, count):
     """A source and the distribution of a decoder's output, the source's own in each fourth."""
-    drawn = information.source(bits, count)
+    drawn = sources.source(bits, count)
     p_hat = instances.distribution(bits, (count, 5))
     same = (np.arange(count) % 4 == 0)[:, None]
     return drawn | {"p_X̂": np.where(same, drawn["p_X"], p_hat)}
 
 
 def _two_models(bits, count):
-    drawn = information.source(bits, count)
+    drawn = sources.source(bits, count)
     return drawn | {
         "p_X̂ of θ_1": instances.distribution(bits, (count, 5)),
         "p_X̂ of θ_2": instances.distribution(bits, (count, 5)),
@@ -31,14 +28,14 @@ def _two_models(bits, count):
 
 
 def _one_or_more_synsets(bits, count):
-    drawn = information.source(bits, count)
+    drawn = sources.source(bits, count)
     one = np.zeros_like(drawn["synset"])
     return drawn | {"synset": instances.every_other(count, one, drawn["synset"])}
 
 
 def _special_cases(bits, count):
     """Singletons in even instances, equal members in odd ones; each fourth source is uniform."""
-    drawn = information.source(bits, count)
+    drawn = sources.source(bits, count)
     alone = np.broadcast_to(np.arange(5), (count, 5))
     equal = synonymity.of_member(instances.distribution(bits, (count, 3)), drawn["synset"])
     p = instances.every_other(count, drawn["p_X"], equal)
@@ -51,29 +48,29 @@ def _special_cases(bits, count):
 
 def _mean_log(drawn):
     """(1/|X|) Σ log p_X(x_i) of each synset, [N, K]."""
-    return synonymity.synset_mean(np.log2(drawn["p_X"]), _members(drawn))
+    return synonymity.synset_mean(np.log2(drawn["p_X"]), sources.members(drawn))
 
 
 def _mean_over_synsets(drawn, values):
     """Σ_X p_X(X) values, [N]; an empty synset counts nothing."""
-    p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     return np.sum(p_synset * np.nan_to_num(values), axis=-1)
 
 
 def _f(drawn):
-    return synonymity.f(drawn["p_X"], _members(drawn))
+    return synonymity.f(drawn["p_X"], sources.members(drawn))
 
 
 def _own_f(drawn):
-    return synonymity.own_f(drawn["p_X"], _members(drawn))
+    return synonymity.own_f(drawn["p_X"], sources.members(drawn))
 
 
 def _delta(drawn, name="p_X̂"):
-    return synonymity.delta_p(drawn["p_X"], drawn[name], _members(drawn))
+    return synonymity.delta_p(drawn["p_X"], drawn[name], sources.members(drawn))
 
 
 def _own_delta(drawn, name="p_X̂"):
-    return synonymity.own_delta_p(drawn["p_X"], drawn[name], _members(drawn))
+    return synonymity.own_delta_p(drawn["p_X"], drawn[name], sources.members(drawn))
 
 
 def _kl(drawn, name="p_X̂"):
@@ -100,7 +97,7 @@ STATEMENTS = (
         draw=_one_or_more_synsets,
         left=lambda d: _own_f(d)[:, None],
         right=_f,
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         condition=("the whole source is one synset", lambda d: d["synset"].max(1) == 0),
     ),
     Statement(
@@ -111,7 +108,7 @@ STATEMENTS = (
         draw=_with_model,
         left=_own_f,
         right=lambda d: _mean_over_synsets(d, _f(d)),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(51) zero, X fixed",
@@ -172,7 +169,7 @@ STATEMENTS = (
         draw=_with_model,
         left=lambda d: -synonymity.entropy(d["p_X"]) - np.log2(d["p_X"].max(1)),
         right=lambda d: np.zeros(len(d["p_X"])),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         condition=("the source is not uniform", lambda d: np.ptp(d["p_X"], axis=1) > 1e-12),
     ),
     Statement(
@@ -183,7 +180,7 @@ STATEMENTS = (
         draw=_with_model,
         left=_own_f,
         right=lambda d: np.zeros(len(d["p_X"])),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         repair={
             "relation": AT_MOST,
             "left": lambda d: np.zeros(len(d["p_X"])),
@@ -221,7 +218,7 @@ STATEMENTS = (
         draw=_two_models,
         left=lambda d: _own_f(d) - _own_f(d),
         right=lambda d: _kl(d, "p_X̂ of θ_1") - _kl(d, "p_X̂ of θ_2"),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         repair={
             "left": lambda d: _own_delta(d, "p_X̂ of θ_2") - _own_delta(d, "p_X̂ of θ_1"),
         },
@@ -236,7 +233,7 @@ STATEMENTS = (
         draw=_two_models,
         left=lambda d: np.zeros(len(d["p_X"])),
         right=lambda d: np.abs(_sum(d, "p_X̂ of θ_1") - _sum(d, "p_X̂ of θ_2")),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         repair={
             "relation": IDENTITY,
             "left": lambda d: _sum(d, "p_X̂ of θ_1"),

@@ -7,21 +7,19 @@ I(X; Y_s), what is sent; or the source's synset of x̂, f⁻¹ of (15), a functi
 import numpy as np
 
 from synjax.theory import brute_force, finite_codec, instances, synonymity
-from synjax.theory.claims import codec_terms, information, theorem
+from synjax.theory.claims import codec_terms, sources, theorem
 from synjax.theory.statement import AT_MOST, IDENTITY, LESS, Statement
-
-_members = information.members
 
 
 def _synset_received(drawn):
     """I(X; X̃^), X̃^ the source's synset of x̂, [N]."""
-    by_synset = np.einsum("bnr,brk->bnk", codec_terms.law(drawn).sum(-2), _members(drawn))
+    by_synset = np.einsum("bnr,brk->bnk", codec_terms.law(drawn).sum(-2), sources.members(drawn))
     return synonymity.mutual_information(by_synset)
 
 
 def _synset_reveals(drawn):
     """Whether the source's synset of x̂ tells y_s. bool [N]."""
-    return finite_codec.reveals(codec_terms.decoder(drawn) @ _members(drawn))
+    return finite_codec.reveals(codec_terms.decoder(drawn) @ sources.members(drawn))
 
 
 def _informed_detail(bits, count):
@@ -63,7 +61,7 @@ def _informed_gain(law):
 
 def _ideal_distortion(drawn):
     """E Δ of the ideal codec: y_s the synset, x̂ ~ p(x | X), so that p_X̂ = p_X, [N]."""
-    members = _members(drawn)
+    members = sources.members(drawn)
     p_synset = synonymity.synset_probability(drawn["p_X"], members)
     own = synonymity.of_member(p_synset, drawn["synset"])
     together = members @ members.mT
@@ -78,7 +76,6 @@ def _limit(drawn):
 
 _INFORMS = ("y_s tells something of x", lambda d: codec_terms.sent(d) > 1e-9)
 _REVEALS = ("no x̂ comes from two y_s", codec_terms.reveals)
-_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 
 STATEMENTS = (
     Statement(
@@ -151,7 +148,7 @@ STATEMENTS = (
         draw=theorem.source_with_distortion,
         left=theorem.semantic_entropy,
         right=_limit,
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         condition=(
             f"{theorem.ZERO_WITHIN[0]}; then with equality",
             theorem.ZERO_WITHIN[1],
@@ -166,7 +163,7 @@ STATEMENTS = (
         draw=theorem.source_with_distortion,
         left=theorem.semantic_entropy,
         right=lambda d: synonymity.entropy(d["p_X"]),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(70) strict",
@@ -176,7 +173,7 @@ STATEMENTS = (
         draw=theorem.source_with_distortion,
         left=theorem.semantic_entropy,
         right=_limit,
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         repair={"relation": AT_MOST, "left": _limit, "right": theorem.semantic_entropy},
         repair_words="never: the ideal codec meets D and P, so R(D, 0) ≤ I(X; X̂) ≤ H_s(X̃)",
         tolerance=1e-5,

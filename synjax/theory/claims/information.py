@@ -6,43 +6,25 @@ An instance has five samples in three synsets, or three in two: some synset has 
 import numpy as np
 
 from synjax.theory import finite_codec, instances, synonymity
+from synjax.theory.claims import sources
 from synjax.theory.statement import AT_MOST, IDENTITY, Statement
 
-_SAMPLES, _SYNSETS = 5, 3
 _ENCODERS = 2  # in a family over which (18) and (19) are minimised
 
 
-def members(drawn):
-    """Membership of the drawn source's samples, [N, n, K]; every synset has one in each."""
-    return synonymity.membership(drawn["synset"], drawn["synset"].max() + 1)
-
-
-def source(bits, count, samples=_SAMPLES, synsets=_SYNSETS):
-    """A non-uniform source with non-singleton synsets."""
-    return {
-        "p_X": instances.distribution(bits, (count, samples)),
-        "synset": instances.synsets(bits, count, samples, synsets),
-    }
-
-
-def unequal_members(drawn):
-    """Whether two members of a synset differ in probability."""
-    return ~finite_codec.same_within_synsets(drawn["p_X"][..., None], members(drawn))
-
-
 def _two_distributions(bits, count):
-    drawn = source(bits, count)
-    return drawn | {"q": instances.distribution(bits, (count, _SAMPLES), low=0)}
+    drawn = sources.source(bits, count)
+    return drawn | {"q": instances.distribution(bits, (count, sources.SAMPLES), low=0)}
 
 
 def _latents(bits, count):
     """A deterministic encoder whose y_s depends on the synset only; y_ε is any of two values."""
-    drawn = source(bits, count)
-    onto = instances.permutations(bits, count, 4)[:, :_SYNSETS]
-    anyhow = instances.integers(bits, 0, 4, (count, _SYNSETS))
+    drawn = sources.source(bits, count)
+    onto = instances.permutations(bits, count, 4)[:, : sources.SYNSETS]
+    anyhow = instances.integers(bits, 0, 4, (count, sources.SYNSETS))
     return drawn | {
         "y_s of synset": instances.every_other(count, onto, anyhow),
-        "y_ε of x": instances.integers(bits, 0, 2, (count, _SAMPLES)),
+        "y_ε of x": instances.integers(bits, 0, 2, (count, sources.SAMPLES)),
     }
 
 
@@ -50,7 +32,7 @@ def _latent_law(drawn):
     """p_Ȳ, [N, 8], and which latents each synset reaches, [N, 8, K]; y = (y_s, y_ε)."""
     y_s = np.take_along_axis(drawn["y_s of synset"], drawn["synset"], axis=1)
     y = synonymity.membership(2 * y_s + drawn["y_ε of x"], 8)
-    return np.einsum("bn,bny->by", drawn["p_X"], y), (y.mT @ members(drawn) > 0) * 1.0
+    return np.einsum("bn,bny->by", drawn["p_X"], y), (y.mT @ sources.members(drawn) > 0) * 1.0
 
 
 def _representation_information(drawn):
@@ -65,11 +47,11 @@ def _apart(drawn):
 
 
 def _variational(bits, count):
-    drawn = source(bits, count)
-    encoder = instances.distribution(bits, (count, _SAMPLES, 6), low=0)
+    drawn = sources.source(bits, count)
+    encoder = instances.distribution(bits, (count, sources.SAMPLES, 6), low=0)
     return drawn | {
-        "q(y_s,y_ε|x)": encoder.reshape(count, _SAMPLES, 3, 2),
-        "p(y_s|X)": instances.distribution(bits, (count, _SYNSETS, 3)),
+        "q(y_s,y_ε|x)": encoder.reshape(count, sources.SAMPLES, 3, 2),
+        "p(y_s|X)": instances.distribution(bits, (count, sources.SYNSETS, 3)),
     }
 
 
@@ -85,7 +67,7 @@ def _encoders(bits, count):
     shared = instances.distribution(bits, shape)[..., None]
     noise = np.full((*shape, 2), 0.5)
     learnt = instances.distribution(bits, (*shape, 2), low=0)
-    return source(bits, count, samples=3, synsets=2) | {
+    return sources.source(bits, count, samples=3, synsets=2) | {
         "p(y_s|X)": instances.distribution(bits, (count, 2, 2)),
         "family of q(y_s,y_ε|x)": shared * instances.every_other(count, noise, learnt),
     }
@@ -129,31 +111,29 @@ def _mass_seen(drawn):
     return np.sum(target * reached, axis=-1)
 
 
-_UNEQUAL = ("two members of a synset differ in probability", unequal_members)
-
 STATEMENTS = (
     Statement(
         equation="(7) forms",
         claim="Both forms of the semantic entropy agree",
         sides=("-Σ p(x̃) log p(x̃)", "-Σ_i p(x_i) log p_X(X_i)"),
         relation=IDENTITY,
-        draw=source,
-        left=lambda d: synonymity.semantic_entropy(d["p_X"], members(d)),
+        draw=sources.source,
+        left=lambda d: synonymity.semantic_entropy(d["p_X"], sources.members(d)),
         right=lambda d: (
-            synonymity.partial_semantic_kl(d["p_X"], d["p_X"], members(d))
+            synonymity.partial_semantic_kl(d["p_X"], d["p_X"], sources.members(d))
             + synonymity.entropy(d["p_X"])
         ),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(7) bound",
         claim="Semantic entropy is at most Shannon's",
         sides=("H_s(X̃)", "H(X)"),
         relation=AT_MOST,
-        draw=source,
-        left=lambda d: synonymity.semantic_entropy(d["p_X"], members(d)),
+        draw=sources.source,
+        left=lambda d: synonymity.semantic_entropy(d["p_X"], sources.members(d)),
         right=lambda d: synonymity.entropy(d["p_X"]),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(8) bound",
@@ -161,9 +141,9 @@ STATEMENTS = (
         sides=("D_KL,s[q ‖ p_s]", "D_KL[q ‖ p]"),
         relation=AT_MOST,
         draw=_two_distributions,
-        left=lambda d: synonymity.partial_semantic_kl(d["q"], d["p_X"], members(d)),
+        left=lambda d: synonymity.partial_semantic_kl(d["q"], d["p_X"], sources.members(d)),
         right=lambda d: synonymity.kl(d["q"], d["p_X"]),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(8) sign",
@@ -172,12 +152,12 @@ STATEMENTS = (
         relation=AT_MOST,
         draw=_two_distributions,
         left=lambda d: np.zeros(len(d["q"])),
-        right=lambda d: synonymity.partial_semantic_kl(d["q"], d["p_X"], members(d)),
-        active=_UNEQUAL,
+        right=lambda d: synonymity.partial_semantic_kl(d["q"], d["p_X"], sources.members(d)),
+        active=sources.UNEQUAL,
         repair={
             "right": lambda d: synonymity.kl(
-                synonymity.synset_probability(d["q"], members(d)),
-                synonymity.synset_probability(d["p_X"], members(d)),
+                synonymity.synset_probability(d["q"], sources.members(d)),
+                synonymity.synset_probability(d["p_X"], sources.members(d)),
             )
         },
         repair_words="D_KL,s + H_q(X|X̃), the KL between the distributions over synsets, is ≥ 0",
@@ -227,7 +207,7 @@ STATEMENTS = (
         draw=_variational,
         left=lambda d: np.zeros(len(d["p_X"]))[:, None],
         right=_full,
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(23) Jensen",

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from synjax.theory import instances, synonymity
-from synjax.theory.claims import codec_terms, information
+from synjax.theory.claims import codec_terms, sources
 from synjax.theory.statement import AT_MOST, IDENTITY, LESS, Statement
 
 
@@ -64,7 +64,6 @@ def _representation_beside_sample(drawn):
 
 
 _RANDOM = ("x̂ is random given y_s", lambda d: codec_terms.decoder(d).max((1, 2)) < 1)
-_UNEQUAL = ("two members of a synset differ in probability", information.unequal_members)
 _ONE_LAW = ("q(y_s|x) is the same for all members of a synset", codec_terms.knows_only_the_synset)
 _REVEALS = ("no x̂ comes from two y_s", codec_terms.reveals)
 
@@ -147,7 +146,7 @@ STATEMENTS = (
         draw=codec_terms.codec,
         left=codec_terms.likelihood_by_reconstruction,
         right=lambda d: codec_terms.reconstruction_term(d) + codec_terms.ratio_term(d),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         condition=_ONE_LAW,
         stated="(43)",
     ),
@@ -169,7 +168,7 @@ STATEMENTS = (
         draw=codec_terms.codec,
         left=codec_terms.ratio_term,
         right=codec_terms.mean_ratio_term,
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
     ),
     Statement(
         equation="(41)–(45)",
@@ -179,7 +178,7 @@ STATEMENTS = (
         draw=codec_terms.codec,
         left=codec_terms.likelihood,
         right=lambda d: codec_terms.averaged_term(d) + codec_terms.mean_ratio_term(d),
-        active=_UNEQUAL,
+        active=sources.UNEQUAL,
         condition=(
             f"{_ONE_LAW[0]} and {_REVEALS[0]}",
             lambda d: codec_terms.knows_only_the_synset(d) & codec_terms.reveals(d),

@@ -7,10 +7,9 @@ synset has two values of y_s of its own.
 import numpy as np
 
 from synjax.theory import finite_codec, instances, synonymity
-from synjax.theory.claims import bound, information
-from synjax.theory.statement import IDENTITY, Statement
+from synjax.theory.claims import bound, sources
+from synjax.theory.statement import AT_MOST, IDENTITY, Statement
 
-_members = information.members
 _OWN = np.repeat(np.eye(3), 2, axis=1)  # [K, S]: which y_s are a synset's own
 _SEVERAL = (
     "a synset has several members and several y_s",
@@ -20,8 +19,8 @@ _SEVERAL = (
 
 def _with_zero_divergence(bits, count):
     """Any consistent or free model p_θ(X, y_s), and the encoder q = p_θ(y_s|X): the KL is 0."""
-    drawn = information.source(bits, count)
-    p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
+    drawn = sources.source(bits, count)
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     joint = instances.every_other(
         count,
         p_synset[..., None] * instances.distribution(bits, (count, 3, 3)),
@@ -32,8 +31,8 @@ def _with_zero_divergence(bits, count):
 
 def _with_both_conditions(bits, count):
     """(31): the KL is 0 and p_θ(X|y_s) = 1, the model consistent in even instances."""
-    drawn = information.source(bits, count)
-    p_synset = synonymity.synset_probability(drawn["p_X"], _members(drawn))
+    drawn = sources.source(bits, count)
+    p_synset = synonymity.synset_probability(drawn["p_X"], sources.members(drawn))
     own = instances.distribution(bits, (count, 3, 6)) * _OWN
     own /= own.sum(-1, keepdims=True)
     free = instances.distribution(bits, (count, 3))
@@ -48,7 +47,7 @@ def _follow_model(drawn):
 
 def _lossless_encoder(bits, count):
     """y_s tells the synset, in odd instances also members apart. θ is the true posterior."""
-    drawn = information.source(bits, count)
+    drawn = sources.source(bits, count)
     own = synonymity.of_member(np.broadcast_to(_OWN, (count, 3, 6)), drawn["synset"])
     shared = synonymity.of_member(instances.distribution(bits, (count, 3, 6)), drawn["synset"])
     weights = instances.every_other(count, shared, instances.distribution(bits, (count, 5, 6)))
@@ -56,7 +55,7 @@ def _lossless_encoder(bits, count):
 
 
 def _any_encoder(bits, count):
-    drawn = information.source(bits, count)
+    drawn = sources.source(bits, count)
     return _follow_encoder(drawn, instances.distribution(bits, (count, 5, 3), low=0))
 
 
@@ -68,11 +67,11 @@ def _follow_encoder(drawn, encoder):
 def _synset_and_representation(drawn):
     """The codec's own p(X, y_s), [N, K, S]."""
     law = drawn["p_X"][..., None] * drawn["q(y_s|x)"]
-    return np.einsum("bns,bnk->bks", law, _members(drawn))
+    return np.einsum("bns,bnk->bks", law, sources.members(drawn))
 
 
 def _semantic_entropy(drawn):
-    return synonymity.semantic_entropy(drawn["p_X"], _members(drawn))
+    return synonymity.semantic_entropy(drawn["p_X"], sources.members(drawn))
 
 
 def _information(drawn):
@@ -91,29 +90,22 @@ def _mean(drawn, values):
     return np.sum(drawn["p_X"] * values, -1)
 
 
-def _log_likelihood(drawn):
-    """E log p_θ(X|y_s), [N]; terms that q gives no mass count 0."""
+def _likelihood_of_each(drawn):
+    """E_q log p_θ(X|y_s) of each sample, [N, n]; what q gives no mass counts nothing."""
     given = finite_codec.conditional(drawn["p_θ(X,y_s)"], -2)
     own = synonymity.of_member(given, drawn["synset"])
-    return -_mean(
-        drawn, np.sum(drawn["q(y_s|x)"] * synonymity.log_ratio(1.0, own_or_one(drawn, own)), -1)
-    )
+    own = np.where(drawn["q(y_s|x)"] > 0, own, 1.0)
+    return np.sum(drawn["q(y_s|x)"] * np.log2(own), -1)
 
 
-def own_or_one(drawn, own):
-    """p_θ(X|y_s) where q reaches y_s; 1 elsewhere, where it does not count."""
-    return np.where(drawn["q(y_s|x)"] > 0, own, 1.0)
+def _log_likelihood(drawn):
+    """E log p_θ(X|y_s), [N]."""
+    return _mean(drawn, _likelihood_of_each(drawn))
 
 
 def _from_prior(drawn):
     """D_KL[q(y_s|x) ‖ p_θ(y_s)], [N, n]: the regularisation term of (32)."""
     return synonymity.kl(drawn["q(y_s|x)"], drawn["p_θ(X,y_s)"].sum(-2)[:, None, :])
-
-
-def _likelihood_of_each(drawn):
-    given = finite_codec.conditional(drawn["p_θ(X,y_s)"], -2)
-    own = own_or_one(drawn, synonymity.of_member(given, drawn["synset"]))
-    return np.sum(drawn["q(y_s|x)"] * np.log2(own), -1)
 
 
 def _with_multiplier(bits, count):
@@ -191,7 +183,7 @@ STATEMENTS = (
         active=_SEVERAL,
         condition=(
             "y_s tells nothing of x beyond its synset: E D_KL is I(X; Y_s | X̃)",
-            lambda d: finite_codec.same_within_synsets(d["q(y_s|x)"], _members(d)),
+            lambda d: finite_codec.same_within_synsets(d["q(y_s|x)"], sources.members(d)),
         ),
     ),
     Statement(
@@ -217,6 +209,21 @@ STATEMENTS = (
         left=_log_likelihood,
         right=lambda d: _information(d) - _semantic_entropy(d),
         active=("something is lost", lambda d: _log_likelihood(d) < -1e-9),
+    ),
+    Statement(
+        equation="(35) and (62) bound",
+        claim="The semantic entropy bounds what is sent from below ('lower bound', above (70))",
+        sides=("H_s(X̃)", "I(X; Y_s)"),
+        relation=AT_MOST,
+        draw=_with_multiplier,
+        left=_semantic_entropy,
+        right=lambda d: synonymity.mutual_information(d["p_X"][..., None] * d["q(y_s|x)"]),
+        active=_SEVERAL,
+        condition=(
+            "the representation is lossless, p(X|y_s) = 1",
+            lambda d: np.abs(_log_likelihood(d)) < 1e-12,
+        ),
+        stated="below (62)",
     ),
     Statement(
         equation="(39), (58)",

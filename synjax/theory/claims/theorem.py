@@ -7,10 +7,8 @@ the synset and 0 within it, which breaks the "Δ = 0 if and only if x̂ = x" bel
 import numpy as np
 
 from synjax.theory import brute_force, finite_codec, instances, synonymity
-from synjax.theory.claims import codec_terms, information
+from synjax.theory.claims import codec_terms, sources
 from synjax.theory.statement import AT_MOST, IDENTITY, Statement
-
-_members = information.members
 
 
 def line(bits, count, samples):
@@ -25,7 +23,7 @@ def squared(drawn):
 
 def source_with_distortion(bits, count):
     """Four samples on a line, in two synsets; Δ by turns squared error and leaving the synset."""
-    drawn = information.source(bits, count, samples=4, synsets=2)
+    drawn = sources.source(bits, count, samples=4, synsets=2)
     return drawn | {
         "position of x": line(bits, count, 4),
         "Δ is 0 within synsets": np.arange(count) % 2 == 0,
@@ -52,7 +50,7 @@ def _information_at_best(drawn):
         arguments = drawn["p_X"], distortion(drawn), encoder, drawn["λ_d"]
         values.append(brute_force.distortion_divergence(*arguments))
         cells = synonymity.membership(encoder, 2)
-        law = np.einsum("bn,bnk,ns->bks", drawn["p_X"], _members(drawn), cells)
+        law = np.einsum("bn,bnk,ns->bks", drawn["p_X"], sources.members(drawn), cells)
         kept.append(synonymity.mutual_information(law))
     best = np.argmin(np.round(values, 7), axis=0)
     return np.take_along_axis(np.array(kept), best[None], axis=0)[0]
@@ -60,7 +58,7 @@ def _information_at_best(drawn):
 
 def semantic_entropy(drawn):
     """H_s(X̃), [N]."""
-    return synonymity.semantic_entropy(drawn["p_X"], _members(drawn))
+    return synonymity.semantic_entropy(drawn["p_X"], sources.members(drawn))
 
 
 def _small_source(bits, count):
@@ -154,10 +152,7 @@ STATEMENTS = (
         draw=_lemma,
         left=_information_at_best,
         right=semantic_entropy,
-        active=(
-            "two members of a synset differ in probability",
-            information.unequal_members,
-        ),
+        active=sources.UNEQUAL,
         condition=ZERO_WITHIN,
     ),
     Statement(
