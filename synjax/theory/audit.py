@@ -51,6 +51,9 @@ and, unless a statement says otherwise, members that differ in probability. Loga
   that meet the condition; otherwise `fails`. Brackets say where the paper states the condition.
 
 """
+_LEGEND = """\
+The instance that breaks each statement most. Samples, synsets, y_s and ŷ_ε are numbered from 1; of
+a conditional distribution, the outer parentheses run over what it is given."""
 
 
 def run(count=COUNT, seed=SEED, statements=STATEMENTS):
@@ -95,11 +98,6 @@ def markdown(results, seed=SEED):
     for result in results:
         lines += _counterexample(result)
     return "\n".join(lines) + "\n"
-
-
-_LEGEND = """\
-The instance that breaks each statement most. Samples, synsets, y_s and ŷ_ε are numbered from 1; of
-a conditional distribution, the outer parentheses run over what it is given."""
 
 
 def text(results, width=138):
