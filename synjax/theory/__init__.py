@@ -1,0 +1,1 @@
+"""What the numbers must obey: the paper's definitions and statements, on sources small enough."""

@@ -1,0 +1,1 @@
+"""The paper's statements, by section, as data that `audit` evaluates."""
