@@ -1,0 +1,1 @@
+"""The theory: bounds that measured rates, distortions and divergences must obey."""
