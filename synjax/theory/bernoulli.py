@@ -25,7 +25,7 @@ def rate_distortion_perception(p, distortion, perception):
     Raises:
       ValueError: an argument is out of its range.
 
-    Blau and Michaeli, "Rethinking lossy compression", ICML 2019, section 3.2.
+    Blau and Michaeli, "Rethinking lossy compression", ICML 2019.
     """
     p = arguments.non_negative("p", p)
     if p > 1:

@@ -5,8 +5,8 @@ In nats and with distortions divided by D, the dual of min I(X; X̂) is
     max over α [n] and s ≥ 0 of  Σ p_i α_i − s − S(ℓ),   ℓ_j = log Σ_i p_i e^{α_i − s d_ij},
 
 where S is the support function of the divergence ball (divergence_balls.py). Without a perception
-constraint S is the maximum, and this is the dual of R(D) (Csiszár and Körner, Information Theory,
-theorem 8.7). A logarithmic barrier takes care of the constraints (Boyd and Vandenberghe, Convex
+constraint S is the maximum, and this is the dual of R(D) in Berger, Rate Distortion Theory, 1971,
+section 2.5. A logarithmic barrier takes care of the constraints (Boyd and Vandenberghe, Convex
 Optimization, chapter 11). Vectors x below are (α, s, q).
 """
 
