@@ -1,1 +1,1 @@
-"""What the numbers must obey: the paper's definitions and statements, on sources small enough."""
+"""The theory: limits that the numbers must obey, and the paper's statements held to the test."""
