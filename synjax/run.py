@@ -71,7 +71,7 @@ def _evaluate(plan, outcomes, workdir, console, again):
                 continue
             outcome = outcomes[trial.decoder]
             if outcome.failure:
-                rows = evaluation.failed_rows(plan, trial, outcome.failure, len(examples))
+                rows = evaluation.failed_rows(plan, trial, outcome.failure, examples)
                 sheets = []
             else:
                 rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples)

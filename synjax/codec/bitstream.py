@@ -199,12 +199,13 @@ def estimated_bits(artefact, parsed):
       parsed: from `parse` or `analyse`.
 
     Returns:
-      −log₂ p of each group, float64 [L]; zero for groups beyond the level.
+      −log₂ p of each group, float64 [1, L] of a picture or [N, L] of vectors; zero for groups
+      beyond the level.
     """
     codec = artefact.codec
     place = _place(codec, parsed.shape)
     bits = _group_bits(codec, artefact.params, place.latent(parsed.symbols), place.mask())
-    bits = np.asarray(bits, np.float64).sum(0)
+    bits = np.asarray(bits, np.float64)[: 1 if codec.rank else parsed.shape[0]]
     return np.where(np.arange(codec.levels) < parsed.level, bits, 0.0)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from synjax import distortion
 from synjax.codec import bitstream
 from synjax.data import pipeline, sources
-from synjax.evaluation import jpeg, realism
+from synjax.evaluation import jpeg, limits, realism
 
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
 
@@ -39,10 +39,17 @@ def _ms_ssim(x, x_hat):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """A test example [*S, C] or [N, n], and for pictures its JPEG `jpeg.curve`."""
+    """A test example [*S, C] or [N, n], and what is known of it.
+
+    Attributes:
+      x: a picture or vectors.
+      jpeg_curve: of a picture, `jpeg.curve`.
+      variances: of independent Gaussian components, whose limits are known.
+    """
 
     x: np.ndarray
-    jpeg_curve: tuple | None
+    jpeg_curve: tuple | None = None
+    variances: tuple | None = None
 
 
 def subjects(config):
@@ -50,8 +57,9 @@ def subjects(config):
     data = config["data"]
     source = sources.build(data["source"], split="test", **data["options"])
     examples = pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
-    picture = source.kind == "image"
-    return [Subject(e.x, jpeg.curve(e.x) if picture else None) for e in examples]
+    if source.kind == "image":
+        return [Subject(e.x, jpeg_curve=jpeg.curve(e.x)) for e in examples]
+    return [Subject(e.x, variances=getattr(source, "variances", None)) for e in examples]
 
 
 def trial_rows(plan, trial, params, examples):
@@ -79,7 +87,7 @@ def trial_rows(plan, trial, params, examples):
     rows, sheets = [], []
     for level in range(1, plan.codec.levels + 1):
         values = [of_example[level - 1][0] for of_example in measured]
-        rows.append(_identity(plan, trial, level, len(examples)) | _summary(values))
+        rows.append(_identity(plan, trial, level, _count(examples)) | _summary(values))
         if plan.codec.rank:
             source, shown = measured[0][level - 1][1]
             caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
@@ -87,12 +95,18 @@ def trial_rows(plan, trial, params, examples):
     return rows, sheets
 
 
-def failed_rows(plan, trial, reason, count):
+def failed_rows(plan, trial, reason, examples):
     """The rows of a trial that diverged: no measurement, but the reason."""
     status = {"status": "diverged", "reason": reason}
     return [
-        _identity(plan, trial, level, count) | status for level in range(1, plan.codec.levels + 1)
+        _identity(plan, trial, level, _count(examples)) | status
+        for level in range(1, plan.codec.levels + 1)
     ]
+
+
+def _count(examples):
+    """Pictures, or vectors, which come many in one example."""
+    return sum(len(e.x) if e.x.ndim == 2 else 1 for e in examples)
 
 
 def _identity(plan, trial, level, count):
@@ -120,8 +134,9 @@ def _identity(plan, trial, level, count):
 def _summary(values):
     """Means over examples; standard errors where the table has a column for them."""
     row = {}
-    for name in values[0]:
-        row[name] = float(np.mean([value[name] for value in values]))
+    for name, first in values[0].items():
+        is_text = isinstance(first, str)
+        row[name] = first if is_text else float(np.mean([value[name] for value in values]))
     count = len(values)
 
     def error(of):
@@ -151,7 +166,7 @@ def _coded(artefact, x, level):
 
 def _rates(artefact, x, stream, parsed, level, seed):
     """Rates in bits per element, three ways."""
-    estimated = bitstream.estimated_bits(artefact, parsed)[:level].sum()
+    estimated = bitstream.estimated_bits(artefact, parsed)[:, :level].sum()
     batch = x[None] if artefact.codec.rank else x
     if artefact.codec.rank:
         batch = pipeline.pad_to(x, pipeline.bucket_shape(x.shape[:2], 128))[None]
@@ -225,6 +240,25 @@ def _measure_vectors(artefact, example, *, members, seed):
         divergences = realism.vector_divergences(x, np.moveaxis(synset, 0, 1))
         for name, (value, floor, error) in divergences.items():
             row |= {name: value, f"{name}_floor": floor, f"{name}_se": error}
+        if example.variances is not None:
+            row |= _limits(artefact, example, parsed, synset, level, row)
         row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
         results.append((row, None))
     return results
+
+
+def _limits(artefact, example, parsed, synset, level, row):
+    """The bounds of a row, where they are known."""
+    bits = bitstream.estimated_bits(artefact, parsed)[:, :level].sum(1)  # [N]
+    found = limits.gaussian_limits(
+        example.variances,
+        example.x,
+        synset,
+        estimated=row["rate_estimated"],
+        exact=row["rate_exact"],
+        rate_se=bits.std(ddof=1) / np.sqrt(len(bits)) / example.x.shape[-1],
+    )
+    above = row["axis_wasserstein"] - row["axis_wasserstein_floor"]
+    if above <= limits.AT_FLOOR * row["axis_wasserstein_se"]:
+        found["rate_bound_private"] = limits.private_bound(example.variances, row["mse"])
+    return found
