@@ -255,6 +255,14 @@ def test_rare_symbols_and_small_distortions_are_no_trouble():
             assert 0.87 < rate < special.entr(p).sum() / LN2
 
 
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_extreme_bounds_on_perception_are_as_good_as_0_and_inf(divergence):
+    p, d = _grid(15, 3.0)
+    for extreme, limit in ((1e-14, 0.0), (1e4, np.inf)):
+        found = _check_solution(p, d, 0.5, extreme, divergence)
+        assert found == pytest.approx(_check_solution(p, d, 0.5, limit, divergence), abs=1e-5)
+
+
 def test_fourteen_points_of_a_45_point_source_are_quick():
     p, d = _grid(45, 4.0)
     start = time.perf_counter()
