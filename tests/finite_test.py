@@ -96,7 +96,7 @@ def test_a_binary_source_has_the_closed_form(p, distortion, perception):
 
 @pytest.mark.parametrize(
     "distortion, perception, nats, gaussian_nats",
-    # A convex programme on a 45-point grid of N(0, 1), limits unknown, all rounded to 1e-4.
+    # A convex programme on a 45-point grid of N(0, 1), all rounded to 1e-4.
     [
         (0.6744, 0.0694, 0.2210, 0.2230),
         (0.7082, 0.1824, 0.1812, 0.1849),
@@ -107,9 +107,9 @@ def test_a_binary_source_has_the_closed_form(p, distortion, perception):
 def test_a_kl_from_the_source_needs_less_than_the_gaussian_formula(
     distortion, perception, nats, gaussian_nats
 ):
-    p, d = _grid(45, 4.0)
+    p, d = _grid(45, 4.5)
     found = LN2 * _check_solution(p, d, distortion, perception / LN2, "kl_x_to_xhat")
-    assert found == pytest.approx(nats, abs=3e-4)
+    assert found == pytest.approx(nats, abs=1e-4)
     formula = gaussian.rate_distortion_perception(
         [1.0], distortion, perception / LN2, "kl_x_to_xhat"
     )
