@@ -260,6 +260,22 @@ def test_the_rate_depends_neither_on_order_nor_on_units():
         assert scaled == pytest.approx(rate, abs=1e-10)
 
 
+def test_extreme_arguments_keep_the_bounds_in_order():
+    rng = np.random.default_rng(3)
+    for divergence, _ in itertools.product(DIVERGENCES, range(12)):
+        variances = 10 ** rng.uniform(-12, 4, rng.integers(1, 20))
+        distortion = variances.mean() * 10 ** rng.uniform(-12, 0.3)
+        perception, shared = 10 ** rng.uniform(-30, 3), 10 ** rng.uniform(-6, 2)
+        rates = [
+            gaussian.rate_distortion(variances, distortion),
+            gaussian.rate_distortion_perception(variances, distortion, perception, divergence),
+            gaussian.rate_distortion_perception(variances, distortion, 0),
+            gaussian.rate_distortion_perception(variances, distortion, 0, common_randomness=shared),
+            gaussian.rate_distortion(variances, distortion / 2),
+        ]
+        assert np.all(np.diff(rates) > -1e-9)
+
+
 def test_equal_components_have_the_rate_of_one():
     for _, distortion, perception, divergence in _random_cases(5, seed=2):
         one, three = (

@@ -44,18 +44,29 @@ def total_variation(p, perception):
 
 
 def kl_from_center(p, perception):
-    """D_KL[p ‖ r] ≤ P: S(w) = min η − exp(−P + Σ p log(η − w)) over η > w."""
+    """D_KL[p ‖ r] ≤ P: S(w) = min η − exp(−P + Σ p log(η − w)) over η > w.
+
+    For small P, η is large and the difference small; hence the care.
+    """
 
     def term(z):
-        gap = z[-1] - z[:-1]
-        share = np.append(-p / gap, (p / gap).sum())  # gradient of Σ p log(η − w)
-        value = -np.exp(-perception + p @ np.log(gap))
-        bend = p / gap**2
-        hessian = np.diag(np.append(-bend, -bend.sum()))
-        hessian[-1, :-1] = hessian[:-1, -1] = bend
-        return value, value * share, value * (np.outer(share, share) + hessian)
+        w, eta = z[:-1], z[-1]
+        center = p @ w
+        far = eta - center
+        y = (w - center) / far  # Σ p y = 0
+        log_ratio = -perception + p @ np.log1p(-y)  # of exp(…) to `far`
+        scale = np.exp(log_ratio) * far
+        inverse = 1 / (eta - w)
+        spread = inverse - p @ inverse
+        weight = p * inverse
+        by_eta = -np.expm1(log_ratio) - np.exp(log_ratio) * (p @ (y**2 / (1 - y)))
+        hessian = np.empty((z.size, z.size))
+        hessian[:-1, :-1] = scale * (np.diag(weight * inverse) - np.outer(weight, weight))
+        hessian[-1, :-1] = hessian[:-1, -1] = -scale * weight * spread
+        hessian[-1, -1] = scale * p @ spread**2
+        return center - far * np.expm1(log_ratio), np.append(scale * weight, by_eta), hessian
 
-    return _unit(p.size + 1, p.size), _above(p.size), _one_above, term
+    return np.zeros(p.size + 1), _above(p.size), _one_above, term
 
 
 def kl_to_center(p, perception):
@@ -67,8 +78,12 @@ def kl_to_center(p, perception):
         weights = p * np.exp((w - top) / t)
         total = weights.sum()
         r = weights / total
-        soft = top + t * np.log(total)
         mean = r @ w
+        center = p @ w
+        if top - center > t:
+            soft = top + t * np.log(total)
+        else:  # the same, accurate for the large t of a small P
+            soft = center + t * np.log1p(p @ np.expm1((w - center) / t))
         deviation = w - mean
         gradient = np.append(r, (soft - mean) / t)
         hessian = np.empty((z.size, z.size))

@@ -51,7 +51,9 @@ def rate_distortion_perception(p_x, distortion_matrix, distortion, perception, d
     absent = perception < np.inf and (perception == 0 or divergence == "kl_xhat_to_x")
     columns = rows if absent else np.arange(p.size)  # no r may have mass where p has none
     center = p[columns]
-    if perception == np.inf or (divergence == "tv" and perception >= 1):
+    # The largest value a divergence can have.
+    most = {"tv": 1.0, "kl_x_to_xhat": np.inf, "kl_xhat_to_x": -np.log2(p[rows].min())}
+    if perception >= most[divergence]:
         ball = divergence_balls.whole_simplex(columns.size)
     elif perception == 0:
         ball = divergence_balls.single_point(center)
@@ -75,6 +77,9 @@ def rate_distortion_perception(p_x, distortion_matrix, distortion, perception, d
         diverged = _DIVERGENCES[divergence](p, p @ channel)
         if reached <= distortion * (1 + _ROUNDING) and diverged <= perception + _ROUNDING:
             return _certified(p, channel, bound)
+    if 0 < perception < np.inf:  # so little that P = 0 is all but the same
+        channel = rate_distortion_perception(p, d, distortion, 0.0)[1]
+        return _certified(p, channel, bound)
     raise ArithmeticError(f"the iteration stalled at distortion {reached}, perception {diverged}")
 
 

@@ -81,10 +81,10 @@ def totals(variances, a, b, divergence):
         low = u = _u_at_rate_zero(variances, b / a, divergence)
         high = np.zeros_like(variances)
         for _ in range(80):  # Newton steps, or halvings where one leaves the bracket
-            rho, _ = _correlation(variances, u, a)
+            rho, rest = _correlation(variances, u, a)
             ratio = rho * np.exp(-u)
             slope, curvature = _slope(variances, u, divergence)
-            value = 1 - ratio + b / a * slope
+            value = _shortfall(u, rho, rest) * np.exp(-u) + b / a * slope
             derivative = 2 * ratio * rho**2 / (1 + rho**2) + b / a * curvature
             low, high = np.where(value < 0, u, low), np.where(value < 0, high, u)
             new = u - value / derivative
@@ -94,8 +94,13 @@ def totals(variances, a, b, divergence):
             if done:
                 break
     rho, rest = _correlation(variances, u, a)
-    distortion = variances * ((np.exp(u) - rho) ** 2 + rest)
+    distortion = variances * (_shortfall(u, rho, rest) ** 2 + rest)
     return -np.log(rest).sum() / 2, distortion.sum(), _value(variances, u, divergence).sum()
+
+
+def _shortfall(u, rho, rest):
+    """τ − ρ, accurate where both are close to 1 and where both are close to 0."""
+    return np.where(u > -1, rest / (1 + rho) + np.expm1(u), np.exp(u) - rho)
 
 
 def _correlation(variances, u, a):

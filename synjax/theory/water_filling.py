@@ -31,7 +31,7 @@ def distortion_with_shared(variances, rate, shared):
     """Least distortion at P = 0, `rate` nats sent and `shared` nats of common randomness.
 
     With multipliers w e^h and w e^{−h} of Σ r and Σ t, and k = asinh((w/σ²) sinh h), stationarity
-    gives 1 − e^{−2r} = 1 − (w/σ²) e^{h−k} and 1 − e^{−2t} = 1 − (w/σ²) e^{k−h} where w < σ².
+    gives e^{−2r} = (w/σ²) e^{h−k} and e^{−2t} = (w/σ²) e^{k−h} where w < σ².
     So Σ (r + t) = Σ log(σ²/w)₊ sets w by water-filling, and Σ (t − r) = Σ (h − k) then sets h.
     """
     total = 2 * variances.sum()
@@ -50,8 +50,10 @@ def distortion_with_shared(variances, rate, shared):
     if shared > 0:
         log_h = roots.of_increasing(lambda log_h: np.log(gap(np.exp(log_h)).sum() / shared), 0.0)
         gaps = gap(np.exp(log_h))
-    received = np.sqrt(-np.expm1(np.log(depth) + gaps)) * np.sqrt(-np.expm1(np.log(depth) - gaps))
-    return float(total - 2 * active @ received)
+    # e^{−2r} and e^{−2t}; and 1 − √((1 − e^{−2r})(1 − e^{−2t})) without cancellation.
+    sent, known = (np.minimum(depth * np.exp(sign * gaps), 1) for sign in (1, -1))
+    missed = (sent + known - sent * known) / (1 + np.sqrt((1 - sent) * (1 - known)))
+    return float(2 * variances[variances <= level].sum() + 2 * active @ missed)
 
 
 def rate_with_shared(variances, distortion, shared):
