@@ -19,14 +19,14 @@ def get_config(arg=""):
         raise ValueError(f"configs/gaussian.py takes '' or 'tiny' after the colon, got {arg!r}")
     config = config_dict.ConfigDict()
     config.name = "gaussian"
-    config.seed = 0
+    config.seeds = (0,)
     config.data = {
         "source": "gaussian",
-        "options": {"variances": tuple(0.6**i for i in range(8))},
+        "variances": tuple(0.6**i for i in range(8)),
         "augment": {},
     }
     config.codec = {
-        "groups": (8,),
+        "groups": config_dict.placeholder(tuple),  # None: all components in one
         "analysis_width": 32,
         "synthesis_widths": (64, 64, 64),
     }
@@ -68,6 +68,7 @@ def get_config(arg=""):
         },
     }
     config.sweep = {
+        "also": (),
         "lambda_d": (2.4, 7.2, 24.0, 72.0),
         "lambda_p": (0.0, 720.0),
         "encoders": "separate",

@@ -22,10 +22,9 @@ def get_config(arg=""):
         raise ValueError(f"configs/photos.py takes '' or 'tiny' after the colon, got {arg!r}")
     config = config_dict.ConfigDict()
     config.name = "photos"
-    config.seed = 0
+    config.seeds = (0,)
     config.data = {
         "source": "photos",
-        "options": {},
         "augment": {"scale_range": (0.5, 1.0), "recolour": 1.0},
     }
     config.codec = {
@@ -73,6 +72,7 @@ def get_config(arg=""):
         },
     }
     config.sweep = {
+        "also": (),
         "lambda_d": (10.0, 45.0, 200.0),
         "lambda_p": (0.0, 0.1, 1.0, 10.0),
         "encoders": "conditioned",
@@ -82,7 +82,8 @@ def get_config(arg=""):
     if arg == "tiny":
         config.name = "photos_tiny"
         config.data.source = "leaves"
-        config.data.options = {"size": 176, "count": 12}
+        config.data.size = 176
+        config.data.count = 12
         config.sweep.update({"lambda_d": (25.0, 200.0), "lambda_p": (0.0, 1.0)})
         config.data.augment = {"scale_range": (0.5, 1.0), "recolour": 0.0}
         config.codec = {

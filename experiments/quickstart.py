@@ -5,19 +5,15 @@
 Three λ_d by four λ_p at two levels: 24 rows. See `configs/photos.py` for the codec and the sweep.
 """
 
-import importlib.util
 import itertools
 import math
-import pathlib
+
+from experiments import files
 
 
 def get_config(arg=""):
     """The configuration of `configs/photos.py`; `arg` is passed on."""
-    path = pathlib.Path(__file__).parents[1] / "configs" / "photos.py"
-    spec = importlib.util.spec_from_file_location("photos", path)
-    photos = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(photos)
-    config = photos.get_config(arg)
+    config = files.load("configs/photos.py").get_config(arg)
     config.name = "quickstart" if not arg else f"quickstart_{arg}"
     return config
 
@@ -32,15 +28,17 @@ def _rises_by_more(values, errors):
     )
 
 
-def claims(table):
+def claims(table, config):
     """What the table must show.
 
     Args:
       table: DataFrame of `synjax.reporting.table`.
+      config: the sweep's, a plain dict.
 
     Returns:
       List of (claim, whether it holds, what was measured); empty for a miniature.
     """
+    del config
     if set(table.run) != {"quickstart"}:
         return []  # a miniature is too short to show anything
     ok = table[table.status == "ok"]

@@ -31,7 +31,7 @@ def measure(plan, repeats):
         "python": platform.python_version(),
         "config_hash": plan.config_hash,
     }
-    params = plan.initial_params()
+    params = plan.initial_params(plan.seed)
     for stage in {run.stage.name: run.stage for run in plan.runs}.values():
         results |= _step(plan, stage, params, repeats)
     results |= _input(plan, repeats) | _coding(plan, params, repeats)
@@ -52,11 +52,11 @@ def _median(function, repeats):
 
 def _step(plan, stage, params, repeats):
     objective = plan.objective(stage, np.asarray(params["synthesis"]["klt"]))
-    step_fn, transformation = loop.compiled(objective, stage, plan.seed)
+    step_fn, transformation = loop.compiled(objective, stage)
     x, real = next(loop.batches(plan.source, stage, plan.config["data"]["augment"], plan.seed, 0))
     spec = jax.ShapeDtypeStruct(x.shape, x.dtype)
     critic = objective.perception.init(jax.random.key(0), spec)
-    held = [state.create(params, transformation, critic)]
+    held = [state.create(params, transformation, critic, plan.seed)]
     conditions = stage.conditions
     lambda_d = np.full(conditions, plan.trials[0].lambda_d, np.float32)
     lambda_p = np.full(conditions, plan.trials[-1].lambda_p, np.float32)

@@ -5,6 +5,8 @@
     ./launch.sh train               only train it
     ./launch.sh evaluate            evaluate the checkpoints of a working directory again
     ./launch.sh export              write tables and plots from the rows of a working directory
+    ./launch.sh bounds              the least rate that theory allows, as a number or a table
+    ./launch.sh audit               hold the paper's statements to the test on random instances
     ./launch.sh bench               measure steps, input, and entropy coding on this machine
     ./launch.sh test                run the test suite
 
@@ -20,7 +22,7 @@ import rich.console
 from absl import flags, logging
 from ml_collections import config_flags
 
-from synjax import run
+from synjax import bounds, run
 
 QUICKSTART = "experiments/quickstart.py"
 
@@ -30,6 +32,9 @@ VERBS = {
     "train": "Trains the grid of a configuration and stops before evaluating it.",
     "evaluate": "Evaluates a trained working directory again and exports the table.",
     "export": "Writes tables and plots from the rows of an evaluated working directory.",
+    "bounds": "R(D, P) of a Gaussian, Bernoulli or finite source: a number, or for lists and "
+    "ranges FIRST:LAST:COUNT a table and a plot.",
+    "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
     "bench": "Measures training steps, the input pipeline and entropy coding.",
 }
 
@@ -48,10 +53,30 @@ def _flags(verb):
     if verb == "bench":
         flags.DEFINE_string("out", "runs/bench.json", "Results file.", flag_values=values)
         flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
+    elif verb == "bounds":
+        _bounds_flags(values)
+    elif verb == "audit":
+        flags.DEFINE_integer("count", 1000, "Instances.", lower_bound=1, flag_values=values)
+        flags.DEFINE_integer("seed", 0, "Of the instances.", lower_bound=0, flag_values=values)
+        flags.DEFINE_string("out", "docs/paper_audit.md", "The document.", flag_values=values)
     else:
         default = "runs/quickstart" if verb == "quickstart" else None
         flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
     return values
+
+
+def _bounds_flags(values):
+    for name, default, meaning in (
+        ("source", "gaussian", f"One of {', '.join(bounds.DIVERGENCES)}."),
+        ("variances", "1", "Of the components of a Gaussian source."),
+        ("probabilities", "0.5", "Of a one (bernoulli), or of every symbol (finite)."),
+        ("distortion", None, "Mean squared error per dimension; Hamming for discrete sources."),
+        ("perception", "inf", "Largest divergence allowed; inf for none."),
+        ("divergence", None, f"By source: {bounds.DIVERGENCES}."),
+        ("common_randomness", "inf", "Bits/dim shared beside the stream; 0 is private sampling."),
+        ("out", "runs/bounds", "Directory for the table and plot of a range."),
+    ):
+        flags.DEFINE_string(name, default, meaning, flag_values=values)
 
 
 def _parse(verb, arguments):
@@ -67,6 +92,8 @@ def _parse(verb, arguments):
         raise ValueError(f"unexpected argument {rest[1]!r}; flags look like --workdir=DIR")
     if "config" in values and values.config is None:
         raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py")
+    if verb == "bounds" and not values.distortion:
+        raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
     if "workdir" in values and not values.workdir:
         raise ValueError(f"{verb} needs --workdir=DIR")
     return values
@@ -90,6 +117,10 @@ def _dispatch(verb, arguments, console):
     claims = _claims(arguments, verb)
     if verb == "bench":
         return run.bench(config, values.out, values.repeats, console)
+    if verb == "bounds":
+        return run.bounds(values.flag_values_dict(), console)
+    if verb == "audit":
+        return run.audit(values.out, values.count, values.seed, console)
     if verb in ("sweep", "quickstart"):
         return run.sweep(config, values.workdir, console, claims)
     if verb == "train":

@@ -7,9 +7,11 @@ import time
 import numpy as np
 
 from synjax import bench as benchmark
+from synjax import bounds as limits
 from synjax import sweep as sweeping
 from synjax.evaluation import evaluate as evaluation
 from synjax.reporting import contact_sheet, plots, progress, table
+from synjax.theory import audit as auditing
 from synjax.training import plan as planning
 
 ROWS = "rows.json"
@@ -42,14 +44,14 @@ def sweep(config, workdir, console, claims=None):
       config: plain dict.
       workdir: directory of the sweep.
       console: rich console.
-      claims: of the experiment, or None: table → list of (claim, holds, measured).
+      claims: of the experiment, or None: (table, config) → list of (claim, holds, measured).
     """
     began = time.monotonic()
     plan, outcomes = train(config, workdir, console)
     _evaluate(plan, outcomes, pathlib.Path(workdir), console, again=False)
     results = export(workdir, console)
     if claims is not None:
-        _print_claims(claims(results), pathlib.Path(workdir), console)
+        _print_claims(claims(results, plan.config), pathlib.Path(workdir), console)
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
 
 
@@ -112,8 +114,9 @@ def export(workdir, console):
         raise ValueError(f"no trial of {workdir} was evaluated yet: run `sweep` or `evaluate`")
     results = table.frame(rows)
     paths = table.write(results, workdir)
-    paths += plots.rate_distortion(results, workdir / "plots")
-    paths += plots.distortion_perception(results, workdir / "plots")
+    variances = getattr(plan.source, "variances", None)
+    paths += plots.rate_distortion(results, workdir / "plots", variances)
+    paths += plots.distortion_perception(results, workdir / "plots", variances)
     table.print_table(results, console)
     if missing:
         console.print(f"Not evaluated yet: {', '.join(missing)}", highlight=False)
@@ -146,3 +149,47 @@ def bench(config, out, repeats, console):
     for name, value in results.items():
         console.print(f"{name}: {value}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"Wrote {path}", highlight=False)
+
+
+def bounds(settings, console):
+    """Prints what theory allows: one rate, or a table whose CSV and plot are written.
+
+    Args:
+      settings: dict of the verb's flags, all text.
+      console: rich console.
+    """
+    source, divergence = settings["source"], settings["divergence"]
+    name = "variances" if source == "gaussian" else "probabilities"
+    given = {
+        key: limits.numbers(key, settings[key])
+        for key in (name, "distortion", "perception", "common_randomness")
+    }
+    if len(given["common_randomness"]) != 1:
+        raise ValueError("common_randomness takes one number")
+    results = limits.tabulate(
+        source,
+        given[name],
+        given["distortion"],
+        given["perception"],
+        divergence,
+        given["common_randomness"][0],
+    )
+    if len(results) == 1:
+        kind = "" if results.kind[0] == "exact" else "  (an upper bound of R(D, P))"
+        unit = "bits/dim" if source == "gaussian" else "bits/symbol"
+        console.print(f"{results.rate[0]:.6f} {unit}{kind}", highlight=False)
+        return
+    console.print(results.to_string(index=False, float_format="{:.6g}".format), highlight=False)
+    title = f"{source}, {divergence or limits.DIVERGENCES[source][0]}"
+    for path in limits.write(results, settings["out"], title):
+        console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
+
+
+def audit(out, count, seed, console):
+    """Evaluates every statement of the paper, prints the table and writes the document."""
+    results = auditing.run(count=count, seed=seed)
+    print(auditing.text(results, max(console.width, 100)))
+    path = pathlib.Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.replace_file(path, auditing.markdown(results, seed=seed).encode())
+    console.print(f"Wrote {path}", highlight=False, soft_wrap=True)

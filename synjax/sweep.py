@@ -91,7 +91,7 @@ class Trainer:
         self._workdir = pathlib.Path(workdir)
         self._progress = progress
         self._compiled = {}
-        self._initial = None
+        self._initial = {}
 
     def train_all(self):
         """Trains or finishes every run; a run that diverges does not stop the others.
@@ -121,14 +121,14 @@ class Trainer:
             raise ValueError(
                 f"{directory} is at step {done} of {run.stage.steps}: finish it with `sweep`"
             )
-        if self._initial is None:
-            self._initial = self._plan.initial_params()
-        params = self._initial if parent is None else parent.params
+        if run.seed not in self._initial:
+            self._initial[run.seed] = self._plan.initial_params(run.seed)
+        params = self._initial[run.seed] if parent is None else parent.params
         step_fn, transformation, objective = self._stage(run.stage)
         example = self._example(run.stage)
-        critic_key = step.key_for(self._plan.seed, 0, step.Purpose.INIT)
+        critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
         critic = objective.perception.init(critic_key, example)
-        initial = state.create(params, transformation, critic)
+        initial = state.create(params, transformation, critic, run.seed)
         opened = {c.name: records.Record(self._workdir / c.name) for c in run.conditions}
         try:
             final = loop.train(
@@ -138,7 +138,7 @@ class Trainer:
                 initial=initial,
                 source=self._plan.source,
                 data=self._plan.config["data"]["augment"],
-                seed=self._plan.seed,
+                seed=run.seed,
                 directory=directory / "checkpoints",
                 records=opened,
                 progress=lambda done, metrics: self._progress(run, done, metrics),
@@ -156,9 +156,11 @@ class Trainer:
 
     def _stage(self, stage):
         if stage.name not in self._compiled:
-            axes = jax.device_get(self._initial["synthesis"]["klt"])
+            # All seeds share the KLT.
+            first = next(iter(self._initial.values()))
+            axes = jax.device_get(first["synthesis"]["klt"])
             objective = self._plan.objective(stage, axes)
-            step_fn, transformation = loop.compiled(objective, stage, self._plan.seed)
+            step_fn, transformation = loop.compiled(objective, stage)
             self._compiled[stage.name] = step_fn, transformation, objective
         return self._compiled[stage.name]
 

@@ -21,6 +21,7 @@ FLOORS = {
     "evaluation": 3,
     "sweep": 3,
     "bench": 3,
+    "bounds": 3,
     "run": 4,
     "main": 5,
 }

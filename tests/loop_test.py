@@ -37,19 +37,19 @@ def _small(tiny_config):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
-    """All sweeps of this file share their stages, seed and KLT: compile and compute them once."""
+    """All sweeps of this file share their stages and KLT: compile and compute them once."""
     steps, initial, patch = {}, {}, pytest.MonkeyPatch()
     compiled, initial_params = loop.compiled, plan.Plan.initial_params
 
-    def shared(objective, stage, seed):
-        if (stage, seed) not in steps:
-            steps[stage, seed] = compiled(objective, stage, seed)
-        return steps[stage, seed]
+    def shared(objective, stage):
+        if stage not in steps:
+            steps[stage] = compiled(objective, stage)
+        return steps[stage]
 
-    def once(self):
-        if self.codec not in initial:
-            initial[self.codec] = initial_params(self)
-        return initial[self.codec]
+    def once(self, seed):
+        if (self.codec, seed) not in initial:
+            initial[self.codec, seed] = initial_params(self, seed)
+        return initial[self.codec, seed]
 
     patch.setattr(loop, "compiled", shared)
     patch.setattr(plan.Plan, "initial_params", once)
@@ -139,8 +139,8 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
     asked["evaluation"]["limit"] = 512
     compiled = loop.compiled
 
-    def poisoned(objective, stage, seed):
-        function, transformation = compiled(objective, stage, seed)
+    def poisoned(objective, stage):
+        function, transformation = compiled(objective, stage)
 
         def step(state, x, real, lambda_d, lambda_p, level):
             state, metrics = function(state, x, real, lambda_d, lambda_p, level)

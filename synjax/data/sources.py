@@ -151,6 +151,12 @@ def build(name: str, *, split: str, **options):
     return SOURCES[name](split=split, **options)
 
 
+def of_config(data, *, split: str):
+    """The source of a configuration's `data`: all but `source` and `augment` are its options."""
+    options = {key: value for key, value in data.items() if key not in ("source", "augment")}
+    return build(data["source"], split=split, **options)
+
+
 def _require_integers(source: str, **bounds):
     for option, (value, least) in bounds.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

@@ -54,8 +54,7 @@ class Subject:
 
 def subjects(config):
     """The test examples of a configuration, with what all trials compare them with."""
-    data = config["data"]
-    source = sources.build(data["source"], split="test", **data["options"])
+    source = sources.of_config(config["data"], split="test")
     examples = pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
     if source.kind == "image":
         return [Subject(e.x, jpeg_curve=jpeg.curve(e.x)) for e in examples]
@@ -82,7 +81,7 @@ def trial_rows(plan, trial, params, examples):
     artefact = bitstream.make(plan.codec, params, trial.lambda_d, trial.lambda_p)
     measure = _measure_picture if plan.codec.rank else _measure_vectors
     with futures.ThreadPoolExecutor(2) as pool:
-        work = functools.partial(measure, artefact, members=members, seed=plan.seed)
+        work = functools.partial(measure, artefact, members=members, seed=trial.seed)
         measured = list(pool.map(work, examples))
     rows, sheets = [], []
     for level in range(1, plan.codec.levels + 1):
@@ -124,7 +123,7 @@ def _identity(plan, trial, level, count):
         "perception": config["perception"]["name"],
         "distortion": config["distortion"],
         "members": config["evaluation"]["members"],
-        "seed": plan.seed,
+        "seed": trial.seed,
         "dataset": f"{config['data']['source']}:test",
         "n": count,
         "status": "ok",

@@ -88,9 +88,10 @@ def vector_divergences(
 
     Even rows are half A, odd rows half B. The value compares x in A with the members in B, so that
     no pair shares a source; the floor compares x in A with x in B. Values are averaged over
-    members, except that `gaussian_kl` fits one Gaussian to all members of B: its bias can then be
-    below its floor. The standard error is the sample deviation of the value over 8 interleaved
-    blocks, divided by √8; near the floor it is too large, as small samples vary more there.
+    members, except that `gaussian_kl` and `covariance_error` fit all members of B at once: their
+    bias can then be below their floor. The standard error is the sample deviation of the value over
+    8 interleaved blocks, divided by √8; near the floor it is too large, as small samples vary more
+    there.
     Trailing rows that do not fill all blocks of both halves are left out.
 
     - `sliced_wasserstein`, squared units of x per dimension: squared 2-Wasserstein distance of the
@@ -98,6 +99,7 @@ def vector_divergences(
     - `axis_wasserstein`, squared units of x per dimension: the same along the n coordinate axes. It
       sees quantisation combs, which random directions smear.
     - `energy_distance`, in units of x: as for photographs, of the first 4096 rows of each half.
+    - `covariance_error`: ‖Σ̂ − Σ‖ / ‖Σ‖ of the samples' covariances, in the Frobenius norm.
     - `gaussian_kl`, bits per dimension: D_KL[p_X ‖ p_X̂] of Gaussians with the samples' means and
       covariances; inf if either is singular, as where a component is reconstructed as a constant.
 
@@ -133,6 +135,7 @@ def vector_divergences(
         "sliced_wasserstein": (lambda a, f: _mean_sliced(a, f, directions, unit), rows // 2),
         "axis_wasserstein": (lambda a, f: _mean_sliced(a, f, np.eye(dims), unit), rows // 2),
         "energy_distance": (_mean_energy, min(rows // 2, _VECTOR_PAIRS)),
+        "covariance_error": (lambda a, f: covariance_error(a, f.reshape(-1, dims)), rows // 2),
         "gaussian_kl": (lambda a, f: gaussian_kl(a, f.reshape(-1, dims)), rows // 2),
     }
     report = {}
@@ -163,6 +166,12 @@ def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
     Unbiased: no element is compared with itself. Székely and Rizzo, JSPI 2013.
     """
     return _mean_energy(x, y[None])
+
+
+def covariance_error(x: np.ndarray, y: np.ndarray) -> float:
+    """Frobenius distance of the covariances of y [M, n] and x [N, n], relative to that of x."""
+    cov_x, cov_y = (np.atleast_2d(np.cov(sample.T)) for sample in (x, y))
+    return float(np.linalg.norm(cov_y - cov_x) / np.linalg.norm(cov_x))
 
 
 def gaussian_kl(x: np.ndarray, y: np.ndarray) -> float:

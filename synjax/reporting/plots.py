@@ -14,7 +14,7 @@ import matplotlib.lines
 import matplotlib.style
 import numpy as np
 
-from synjax.reporting import table
+from synjax.reporting import limit_curves, table
 
 _STYLE = {
     "svg.hashsalt": "synjax",
@@ -38,11 +38,16 @@ _DASHES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))]
 _VARIANTS = ["run", "dataset", "perception", "distortion", "realism", "members"]
 
 
-def rate_distortion(frame, directory):
+def rate_distortion(frame, directory, variances=None):
     """Distortion against the exact rate: a colour for each lambda_p, a marker for each level.
 
     Images: PSNR (dB) against bits per pixel, with JPEG at equal bytes where it was measured. Other
     signals: mean squared error against bits per element, with R(D, P) where it is known.
+
+    Args:
+      frame: a table.
+      directory: where to.
+      variances: of independent Gaussian components, whose limits are drawn too; or None.
 
     Returns:
       The paths of rate_distortion.png and rate_distortion.svg.
@@ -58,6 +63,8 @@ def rate_distortion(frame, directory):
             references.append(_reference(axes, drawn, [], x, "jpeg_psnr", "JPEG at equal bytes"))
         if not images and drawn["rate_bound"].notna().any():
             references.append(_reference(axes, drawn, ["lambda_p"], "rate_bound", y, "R(D, P)"))
+        if variances is not None and len(drawn):
+            references += limit_curves.rate_distortion(axes, variances, drawn[y])
         handles = _curves(axes, frame, drawn, x, y, along="lambda_d", colour="lambda_p")
         axes.set_xlabel("rate (bits per pixel)" if images else "rate (bits per element)")
         axes.set_ylabel("PSNR (dB)" if images else "mean squared error (per element)")
@@ -68,11 +75,16 @@ def rate_distortion(frame, directory):
         return save(figure, pathlib.Path(directory) / "rate_distortion")
 
 
-def distortion_perception(frame, directory):
+def distortion_perception(frame, directory, variances=None):
     """Each reported divergence against distortion, one panel each, the floor as a dashed line.
 
     A colour for each lambda_d, a marker for each level, error bars of one standard error. Where
     rows have different floors, a band spans them and the line is their median.
+
+    Args:
+      frame: a table.
+      directory: where to.
+      variances: of independent Gaussian components, whose D(R, P) is drawn too; or None.
 
     Returns:
       The paths of distortion_perception.png and distortion_perception.svg.
@@ -100,6 +112,9 @@ def distortion_perception(frame, directory):
                     floors.median(), ls="--", lw=1, color="0.35", label="floor"
                 )
                 axes.axhspan(floors.min(), floors.max(), color="0.35", alpha=0.15, lw=0)
+            if variances is not None and name == limit_curves.DIVERGENCE and len(drawn):
+                curve = limit_curves.distortion_perception(axes, variances, drawn, name)
+                handles |= {handle.get_label(): handle for handle in curve}
             axes.set_xlabel("mean squared error (per element)")
             axes.set_ylabel(name.replace("_", " "))
             _log_if_wide(axes.set_yscale, drawn[name])

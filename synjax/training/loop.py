@@ -115,7 +115,7 @@ def schedule(seed, index, count, stage):
     return chosen, levels
 
 
-def compiled(objective, stage, seed):
+def compiled(objective, stage):
     """The jitted step and the optimiser of a stage: made once, used by every run of the stage."""
     transformation = state.optimizer(
         learning_rate=stage.learning_rate,
@@ -123,9 +123,7 @@ def compiled(objective, stage, seed):
         warmup=stage.warmup,
         clip=stage.clip,
     )
-    function = step.make(
-        objective, transformation, seed=seed, balance=stage.balance, decay=stage.decay
-    )
+    function = step.make(objective, transformation, balance=stage.balance, decay=stage.decay)
     return jax.jit(function, donate_argnums=0), transformation
 
 

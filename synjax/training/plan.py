@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 
 import jax
@@ -26,23 +27,26 @@ class Run:
       stage: `loop.Stage`.
       conditions: the (λ_d, λ_p) that it serves.
       parent: name of the run whose parameters it starts from, or None.
+      seed: of everything random in its training.
     """
 
     name: str
     stage: loop.Stage
     conditions: tuple[loop.Condition, ...]
     parent: str | None
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One (λ_d, λ_p) of the table, and the runs that its encoder and decoder come from."""
+    """One (λ_d, λ_p) and seed of the table, and the runs that its two halves come from."""
 
     name: str
     lambda_d: float
     lambda_p: float
     encoder: str
     decoder: str
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,8 +69,8 @@ class Plan:
 
     @property
     def seed(self):
-        """Of everything random in training."""
-        return self.config["seed"]
+        """The first of the seeds, which also draws the examples of the KLT that all seeds share."""
+        return self.config["seeds"][0]
 
     @property
     def config_hash(self):
@@ -85,9 +89,9 @@ class Plan:
         )
         return next(read)
 
-    def initial_params(self):
+    def initial_params(self, seed):
         """Parameters before training, from the KLT of `examples`."""
-        return self.codec.init(jax.random.key(self.seed), self.examples())
+        return self.codec.init(jax.random.key(seed), self.examples())
 
     def objective(self, stage, axes):
         """Eq. 62 as a stage sees it.
@@ -131,9 +135,10 @@ def make(config):
       ValueError: a setting that is unknown, missing or makes no sense; nothing has run by then.
     """
     sweep = config["sweep"]
-    lambda_d = _increasing("sweep.lambda_d", sweep["lambda_d"])
-    lambda_p = _increasing("sweep.lambda_p", sweep["lambda_p"])
+    points = _points(sweep)
+    lambda_d, lambda_p = (tuple(sorted(set(axis))) for axis in zip(*points, strict=True))
     grid = modulation.Grid(lambda_d, lambda_p)
+    seeds = _seeds(config["seeds"])
     for name in ("encoders", "decoders"):
         if sweep[name] not in SHARING:
             raise ValueError(f"sweep.{name} is {sweep[name]!r}, must be one of {SHARING}")
@@ -141,15 +146,40 @@ def make(config):
     if members < 1:
         raise ValueError(f"evaluation.members must be at least 1, got {members}")
     distortion.build(config["distortion"])
-    data = config["data"]
-    source = sources.build(data["source"], split="train", **data["options"])
+    source = sources.of_config(config["data"], split="train")
     codec = _codec(config["codec"], source, grid)
     stages = {
         name: loop.Stage(name=name, **settings) for name, settings in config["stages"].items()
     }
     _check_stages(stages, codec, source, config)
-    runs, trials = _runs(stages, sweep, lambda_d, lambda_p)
-    return Plan(config=config, codec=codec, source=source, runs=runs, trials=trials)
+    runs, trials = [], []
+    for seed in seeds:
+        suffix = f",seed={seed}" if len(seeds) > 1 else ""
+        of_seed = _runs(stages, sweep, points, seed, suffix)
+        runs, trials = runs + of_seed[0], trials + of_seed[1]
+    return Plan(config=config, codec=codec, source=source, runs=tuple(runs), trials=tuple(trials))
+
+
+def _points(sweep):
+    """The (λ_d, λ_p) of a sweep: its grid, and what it wants besides."""
+    lambda_d = _increasing("sweep.lambda_d", sweep["lambda_d"])
+    lambda_p = _increasing("sweep.lambda_p", sweep["lambda_p"])
+    points = set(itertools.product(lambda_d, lambda_p))
+    for point in sweep["also"]:
+        if not isinstance(point, list | tuple) or len(point) != 2:
+            raise ValueError(f"sweep.also must hold pairs (λ_d, λ_p), got {point!r}")
+        points.add(tuple(_increasing("sweep.also", (value,))[0] for value in point))
+    if sweep["also"] and "conditioned" in (sweep["encoders"], sweep["decoders"]):
+        raise ValueError("sweep.also needs sweep.encoders and sweep.decoders to be 'separate'")
+    return sorted(points)
+
+
+def _seeds(seeds):
+    seeds = tuple(seeds)
+    wrong = [s for s in seeds if not isinstance(s, int) or not 0 <= s < 2**31]
+    if not seeds or wrong or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be different integers in 0…{2**31 - 1}, got {seeds}")
+    return seeds
 
 
 def _increasing(name, values):
@@ -176,6 +206,7 @@ def _codec(settings, source, grid):
     shape = source[0].shape
     if not image:
         settings["stride"] = 1
+        settings["groups"] = settings["groups"] or (shape[-1],)  # all components in one group
     return synonymous.Codec(rank=2 if image else 0, channels=shape[-1], grid=grid, **settings)
 
 
@@ -220,38 +251,38 @@ def _name(**grids):
     return ",".join(f"{key}=" + "+".join(f"{v:g}" for v in grid) for key, grid in grids.items())
 
 
-def _runs(stages, sweep, lambda_d, lambda_p):
-    """Runs and trials of the grid under the sharing that the sweep asks for."""
+def _runs(stages, sweep, points, seed, suffix):
+    """Runs and trials of the points under the sharing that the sweep asks for."""
+    lambda_d = tuple(sorted({d for d, _ in points}))
     d_sets = [lambda_d] if sweep["encoders"] == "conditioned" else [(d,) for d in lambda_d]
-    p_sets = [lambda_p] if sweep["decoders"] == "conditioned" else [(p,) for p in lambda_p]
     two_stages = "fidelity" in stages
+    stage = stages["perception" if two_stages else "joint"]
     runs, trials = [], []
     for d_set in d_sets:
-        encoder = f"encoders/{_name(ld=d_set)}"
+        encoder = f"encoders/{_name(ld=d_set)}{suffix}"
         if two_stages:
             conditions = tuple(
-                loop.Condition(d, 0.0, f"encoders/{_name(ld=(d,))}/record") for d in d_set
+                loop.Condition(d, 0.0, f"encoders/{_name(ld=(d,))}{suffix}/record") for d in d_set
             )
-            runs.append(_run(encoder, stages["fidelity"], conditions, None))
+            runs.append(_run(encoder, stages["fidelity"], conditions, None, seed))
+        lambda_p = tuple(sorted({p for d, p in points if d in d_set}))
+        p_sets = [lambda_p] if sweep["decoders"] == "conditioned" else [(p,) for p in lambda_p]
         for p_set in p_sets:
-            decoder = f"decoders/{_name(ld=d_set, lp=p_set)}"
-            stage = stages["perception" if two_stages else "joint"]
+            decoder = f"decoders/{_name(ld=d_set, lp=p_set)}{suffix}"
             conditions = []
-            for d in d_set:
-                for p in p_set:
-                    name = _name(ld=(d,), lp=(p,))
-                    conditions.append(loop.Condition(d, p, f"trials/{name}"))
-                    source_run = encoder if two_stages else decoder
-                    trials.append(Trial(name, d, p, source_run, decoder))
+            for d, p in ((d, p) for d in d_set for p in p_set if (d, p) in points):
+                name = _name(ld=(d,), lp=(p,)) + suffix
+                conditions.append(loop.Condition(d, p, f"trials/{name}"))
+                trials.append(Trial(name, d, p, encoder if two_stages else decoder, decoder, seed))
             parent = encoder if two_stages else None
-            runs.append(_run(decoder, stage, tuple(conditions), parent))
-    return tuple(runs), tuple(sorted(trials, key=lambda t: (t.lambda_d, t.lambda_p)))
+            runs.append(_run(decoder, stage, tuple(conditions), parent, seed))
+    return runs, sorted(trials, key=lambda t: (t.lambda_d, t.lambda_p))
 
 
-def _run(name, stage, conditions, parent):
+def _run(name, stage, conditions, parent, seed):
     if stage.conditions > len(conditions):
         raise ValueError(
             f"stages.{stage.name}.conditions is {stage.conditions}, but a run of this sweep "
             f"serves only {len(conditions)}"
         )
-    return Run(name, stage, conditions, parent)
+    return Run(name, stage, conditions, parent, seed)

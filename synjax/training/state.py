@@ -19,6 +19,7 @@ class TrainState:
 
     Attributes:
       step: int32 scalar, steps done; batches and noise are addressed by it.
+      seed: int32 scalar, of all randomness; here, so that one compilation serves all seeds.
       params: parameters of the codec.
       optimizer: state of the optimiser.
       average: exponential moving average of the parameters, which evaluation uses.
@@ -26,6 +27,7 @@ class TrainState:
     """
 
     step: jax.Array
+    seed: jax.Array
     params: Any
     optimizer: Any
     average: Any
@@ -74,11 +76,12 @@ def optimizer(*, learning_rate, steps, warmup, clip):
     )
 
 
-def create(params, transformation, critic):
+def create(params, transformation, critic, seed):
     """The state before the first step; copies, because a step reuses the memory of its argument."""
     params = jax.tree.map(jnp.copy, params)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
+        seed=jnp.asarray(seed, jnp.int32),
         params=params,
         optimizer=transformation.init(params),
         average=jax.tree.map(jnp.copy, params),

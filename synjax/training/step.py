@@ -21,13 +21,12 @@ def key_for(seed, step, purpose):
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), int(purpose))
 
 
-def make(objective, transformation, *, seed, balance, decay):
+def make(objective, transformation, *, balance, decay):
     """Builds the step for one stage.
 
     Args:
       objective: `objective.Objective`.
       transformation: optax transformation.
-      seed: of all randomness.
       balance: the losses of different λ_d are weighted by λ_d^−balance, so that one set of
         parameters is not ruled by the largest.
       decay: of the moving average, approached as (1 + t) / (10 + t).
@@ -48,7 +47,7 @@ def make(objective, transformation, *, seed, balance, decay):
         conditions = len(lambda_d)
         x = x.reshape(conditions, -1, *x.shape[1:])
         real = real.reshape(conditions, -1, *real.shape[1:])
-        critic_key = key_for(seed, state.step, Purpose.CRITIC)
+        critic_key = key_for(state.seed, state.step, Purpose.CRITIC)
         critic, critic_metrics = state.critic, {}
         gradient_of = jax.value_and_grad(total, has_aux=True)
         (_, metrics), gradient = gradient_of(
@@ -59,7 +58,7 @@ def make(objective, transformation, *, seed, balance, decay):
             lambda_d,
             lambda_p,
             level,
-            key_for(seed, state.step, Purpose.LOSS),
+            key_for(state.seed, state.step, Purpose.LOSS),
         )
         fake, context = metrics.pop("fake"), metrics.pop("context")
         if critic:
