@@ -10,7 +10,7 @@ is 100 λ_d.
 import numpy as np
 from scipy import optimize
 
-from experiments import files
+import experiments
 from synjax.theory import gaussian, scalar_quantizer
 
 MIDDLE = 7.2  # λ_d at which λ_p is swept
@@ -19,7 +19,7 @@ SWEPT = (0.0, 0.72, 2.4, 7.2, 24.0, 72.0, 720.0)
 
 def get_config(arg=""):
     """The configuration; `arg` is passed on to `configs/gaussian.py`."""
-    config = files.load("configs/gaussian.py").get_config(arg)
+    config = experiments.load("configs/gaussian.py").get_config(arg)
     config.name = "gaussian_bounds" if not arg else f"gaussian_bounds_{arg}"
     config.seeds = (0, 1, 2) if not arg else (0, 1)
     config.sweep.lambda_p = (0.0,)

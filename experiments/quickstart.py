@@ -8,12 +8,12 @@ Three λ_d by four λ_p at two levels: 24 rows. See `configs/photos.py` for the 
 import itertools
 import math
 
-from experiments import files
+import experiments
 
 
 def get_config(arg=""):
     """The configuration of `configs/photos.py`; `arg` is passed on."""
-    config = files.load("configs/photos.py").get_config(arg)
+    config = experiments.load("configs/photos.py").get_config(arg)
     config.name = "quickstart" if not arg else f"quickstart_{arg}"
     return config
 

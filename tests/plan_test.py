@@ -28,6 +28,38 @@ def test_one_decoder_per_lambda_p_can_follow_a_conditioned_encoder(tiny_config):
     assert [len(run.conditions) for run in made.runs] == [2, 2, 2]
 
 
+def test_points_beside_the_grid_are_trials_of_their_own(tiny_config):
+    asked = tiny_config()
+    asked["sweep"] |= {"lambda_p": (0.0,), "also": ((2.4, 240.0), (24.0, 0.0), (7.2, 5.0))}
+    made = plan.make(asked)
+    found = [(trial.lambda_d, trial.lambda_p) for trial in made.trials]
+    assert found == [(2.4, 0.0), (2.4, 240.0), (7.2, 5.0), (24.0, 0.0)]
+    assert [run.stage.name for run in made.runs].count("fidelity") == 3
+
+
+def test_every_seed_trains_everything_anew(tiny_config):
+    asked = tiny_config()
+    alone = plan.make(asked)
+    asked["seeds"] = (0, 3)
+    both = plan.make(asked)
+    assert len(both.runs) == 2 * len(alone.runs) and len(both.trials) == 2 * len(alone.trials)
+    names = [run.name for run in both.runs] + [trial.name for trial in both.trials]
+    assert len(set(names)) == len(names)
+    for trial in both.trials:
+        runs = {run.name: run for run in both.runs}
+        assert runs[trial.encoder].seed == runs[trial.decoder].seed == trial.seed
+        assert runs[trial.decoder].parent == trial.encoder
+    assert [trial.name for trial in alone.trials][0] == "ld=2.4,lp=0"
+
+
+def test_all_components_are_one_group_unless_groups_are_given(tiny_config):
+    asked = tiny_config()
+    asked["data"]["variances"] = (1.0, 0.5, 0.25)
+    assert plan.make(asked).codec.groups == (3,)
+    asked["codec"]["groups"] = (2,)
+    assert plan.make(asked).codec.groups == (2,)
+
+
 def test_every_run_of_a_stage_has_the_same_architecture(tiny_config):
     assert plan.make(tiny_config()).codec.grid.lambda_d == (2.4, 24.0)
 
@@ -47,6 +79,11 @@ def test_the_hash_names_the_whole_configuration(tiny_config):
         ("sweep.lambda_d", (0.0, 1.0), "lambda_d must be increasing, finite and positive"),
         ("sweep.lambda_d", (3.0, 1.0), "lambda_d must be increasing"),
         ("sweep.lambda_p", (float("nan"),), "lambda_p must be finite"),
+        ("sweep.also", ((1.0,),), "must hold pairs"),
+        ("sweep.also", ((1.0, -1.0),), "sweep.also must be finite and not negative"),
+        ("seeds", (), "seeds must be different integers"),
+        ("seeds", (1, 1), "seeds must be different integers"),
+        ("seeds", (-1,), "seeds must be different integers"),
         ("sweep.encoders", "shared", "must be one of"),
         ("stages.fidelity.members", 2, "stages.fidelity.members must be 0"),
         ("stages.perception.level_weights", (1.0, 1.0), "the codec has 1 levels"),
