@@ -22,7 +22,7 @@ class Objective:
       perception: a module of `perception/`; its penalty stands for the divergence.
       members: M ≥ 1 sampled members, or 0 for the single deterministic reconstruction, in which
         unsent groups take their conditional mean and there is no detail.
-      noisy: whether the rate is relaxed by additive noise; otherwise symbols are rounded.
+      relaxation: one of `codec.rounding.RELAXATIONS`.
       frozen: keys of params that receive no gradient.
     """
 
@@ -30,7 +30,7 @@ class Objective:
     distortion: Callable
     perception: Any
     members: int
-    noisy: bool
+    relaxation: str
     frozen: tuple[str, ...] = ()
 
     def reconstruct(self, params, x, level, key):
@@ -47,7 +47,10 @@ class Objective:
         """
         noise_key, detail_key = jax.random.split(key)
         latent = self.codec.analyse(params, x)
-        symbols = self.codec.quantise(params, latent, noise_key if self.noisy else None)
+        if self.relaxation == "none":
+            noise_key = None
+        relaxed = self.relaxation == "all"
+        symbols = self.codec.quantise(params, latent, noise_key, decode_relaxed=relaxed)
         uniforms = None
         if self.members:
             positions = latent["y"].shape[1:-1]

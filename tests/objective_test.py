@@ -51,7 +51,7 @@ def _gradient_of(members):
         distortion.mse,
         DISTANCE,
         members=members,
-        noisy=True,
+        relaxation="rate",
         frozen=("prior",) if members else (),
     )
 
@@ -201,7 +201,9 @@ def test_the_same_key_gives_the_same_loss_and_another_key_another():
 
 def test_rounded_symbols_leave_nothing_to_chance():
     """Stage `perception` at M = 0; its rate is that of the integers."""
-    loss = objective.Objective(VECTOR, distortion.mse, base.NoPerception(), members=0, noisy=False)
+    loss = objective.Objective(
+        VECTOR, distortion.mse, base.NoPerception(), members=0, relaxation="none"
+    )
 
     @jax.jit
     def evaluate(params, key):

@@ -6,6 +6,10 @@ All three act on a latent that has already been divided by its step size, so the
 import jax
 import jax.numpy as jnp
 
+# What additive noise stands in for rounding in while training: nothing, the rate (all else rounds
+# straight through), or all, the latent that is decoded too.
+RELAXATIONS = ("none", "rate", "all")
+
 
 def hard(y):
     """Rounds to the nearest integer; the gradient is zero almost everywhere.

@@ -167,7 +167,7 @@ class Codec:
             known = jnp.concatenate([known, centre + symbols[k]], -1)
         return centres, mixtures
 
-    def quantise(self, params, latent, key=None):
+    def quantise(self, params, latent, key=None, decode_relaxed=False):
         """ȳ_s with rounding, y̆_s with noise; rounding is centred on the predicted value.
 
         The centre depends on the parameters, so that they are an argument here.
@@ -178,6 +178,9 @@ class Codec:
           key: None rounds; with a key, "hard" rounds straight through and "noisy" adds uniform
             noise (rate by noise, everything else by rounding: Minnen & Singh 2020,
             arXiv:2007.08739).
+          decode_relaxed: with a key, "hard" is the noisy value too (Ballé et al. 2017,
+            arXiv:1611.01704). An encoder that sees rounding can make the noisy rate lie below the
+            rounded one; from noise alone it cannot tell them apart.
 
         Returns:
           Symbols {"hard": [B, *S', K], "noisy": [B, *S', K]}.
@@ -193,6 +196,7 @@ class Codec:
             else:
                 symbol = rounding.straight_through(offset)
                 relaxed = rounding.noisy(offset, jax.random.fold_in(key, k))
+                symbol = relaxed if decode_relaxed else symbol
             symbol, relaxed = symbol * latent["mask"], relaxed * latent["mask"]
             hard.append(symbol)
             noisy.append(relaxed)

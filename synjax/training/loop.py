@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from absl import logging
 
+from synjax.codec import rounding
 from synjax.data import pipeline
 from synjax.perception import build as perception
 from synjax.training import checkpoint, state, step
@@ -39,6 +40,7 @@ class Stage:
       level_weights: probability of each level, in proportion.
       members: M, see `Objective`.
       real: "paired" | "independent", see `perception.base`.
+      relaxation: see `Objective`; "none" in stage perception, which trains on what is decoded.
       learning_rate, warmup, clip: of the optimiser.
       balance, decay: see `step.make`.
       checkpoint_every: steps between checkpoints.
@@ -52,6 +54,7 @@ class Stage:
     level_weights: tuple[float, ...]
     members: int
     real: str
+    relaxation: str
     learning_rate: float
     warmup: int
     clip: float
@@ -79,6 +82,12 @@ class Stage:
         if self.members < 0:
             raise ValueError(f"{self.name}.members must not be negative, got {self.members}")
         perception.check_real(f"{self.name}.real", self.real)
+        allowed = ("none",) if self.name == "perception" else rounding.RELAXATIONS
+        if self.relaxation not in allowed:
+            raise ValueError(
+                f"{self.name}.relaxation is {self.relaxation!r}, must be one of "
+                f"{', '.join(allowed)}"
+            )
         weights = np.asarray(self.level_weights, float)
         if len(weights) == 0 or np.any(weights < 0) or not 0 < weights.sum() < math.inf:
             raise ValueError(

@@ -111,7 +111,7 @@ class Plan:
             distortion=distortion.build(self.config["distortion"]),
             perception=perception,
             members=stage.members,
-            noisy=stage.name != "perception",
+            relaxation=stage.relaxation,
             frozen=("analysis", "prior", "detail") if stage.name == "perception" else (),
         )
 
