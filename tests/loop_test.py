@@ -115,6 +115,17 @@ def test_one_compilation_per_stage_serves_the_whole_grid(small, tmp_path, monkey
     assert [function._cache_size() for function in made] == [1, 1]
 
 
+def test_a_grid_without_perception_trains_and_is_saved(small, tmp_path):
+    asked = small()
+    asked["sweep"]["lambda_p"] = (0.0,)
+    for stage in asked["stages"].values():
+        stage["steps"] = 2
+    first, again = (_train(asked, tmp_path / "run") for _ in range(2))
+    assert len(first) == 4 and all(outcome.failure is None for outcome in first.values())
+    for name, outcome in first.items():
+        jax.tree.map(np.testing.assert_array_equal, outcome.params, again[name].params)
+
+
 def test_encoder_prior_and_detail_do_not_change_in_the_perception_stage(uninterrupted, small):
     made = plan.make(small())
     for trial in made.trials:

@@ -101,6 +101,8 @@ class Amount(nn.Module):
         The hats of λ_p sum to one, and so do their products with those of λ_d; half of START in
         every row therefore makes START.
         """
+        if not self.perceptual:  # a grid of λ_p = 0 alone: nothing to train, and nothing to save
+            return jnp.zeros((self.levels, channels))
         vanishing = features[features.shape[0] - self.perceptual :]
         half = nn.initializers.constant(START / 2)
         flat = modulation.by_lambda(self, name, vanishing, self.levels * channels, half)

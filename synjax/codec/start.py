@@ -37,7 +37,7 @@ def params(codec, key, x):
     own = jnp.zeros((1, 1, *latent_sizes, codec.coefficients))
 
     def drawn(network, *arguments):
-        return jax.jit(network.init)(next(keys), *arguments)["params"]
+        return jax.jit(network.init)(next(keys), *arguments).get("params", {})
 
     analysis = drawn(codec.analysis_network, example, features)
     analysis |= {"mean": mean, "klt": basis[: codec.latents]}
