@@ -42,9 +42,10 @@ def compiled_once():
     compiled, initial_params = loop.compiled, plan.Plan.initial_params
 
     def shared(objective, stage, seed):
-        if (stage, seed) not in steps:
-            steps[stage, seed] = compiled(objective, stage, seed)
-        return steps[stage, seed]
+        key = (objective.codec, stage, seed)
+        if key not in steps:
+            steps[key] = compiled(objective, stage, seed)
+        return steps[key]
 
     def once(self):
         if self.codec not in initial:
