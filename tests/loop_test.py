@@ -42,9 +42,10 @@ def compiled_once():
     compiled, initial_params = loop.compiled, plan.Plan.initial_params
 
     def shared(objective, stage):
-        if stage not in steps:
-            steps[stage] = compiled(objective, stage)
-        return steps[stage]
+        key = (objective.codec, stage)
+        if key not in steps:
+            steps[key] = compiled(objective, stage)
+        return steps[key]
 
     def once(self, seed):
         if (self.codec, seed) not in initial:
