@@ -48,25 +48,25 @@ def get_config(arg=""):
     config.stages = {
         "fidelity": shared
         | {
-            "steps": 2000,
+            "steps": 1200,
             "batch": 1024,
             "members": 0,
             "relaxation": "all",
             "real": "paired",
             "learning_rate": 3e-3,
             "decay": 0.99,
-            "checkpoint_every": 1000,
+            "checkpoint_every": 600,
         },
         "perception": shared
         | {
-            "steps": 1500,
+            "steps": 600,
             "batch": 2048,
             "members": 2,
             "relaxation": "none",
             "real": "independent",
             "learning_rate": 1e-3,
             "decay": 0.99,
-            "checkpoint_every": 500,
+            "checkpoint_every": 300,
         },
     }
     config.sweep = {
@@ -76,7 +76,7 @@ def get_config(arg=""):
         "encoders": "separate",
         "decoders": "separate",
     }
-    config.evaluation = {"members": 4, "limit": 8192}
+    config.evaluation = {"members": 4, "limit": 32768}
     if arg == "tiny":
         config.name = "gaussian_tiny"
         config.sweep.lambda_d = (2.4, 24.0)

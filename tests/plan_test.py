@@ -81,6 +81,8 @@ def test_the_hash_names_the_whole_configuration(tiny_config):
         ("sweep.lambda_p", (float("nan"),), "lambda_p must be finite"),
         ("sweep.also", ((1.0,),), "must hold pairs"),
         ("sweep.also", ((1.0, -1.0),), "sweep.also must be finite and not negative"),
+        ("stages.fidelity.relaxation", "noise", "must be one of none, rate, all"),
+        ("stages.perception.relaxation", "rate", "must be one of none$"),
         ("seeds", (), "seeds must be different integers"),
         ("seeds", (1, 1), "seeds must be different integers"),
         ("seeds", (-1,), "seeds must be different integers"),

@@ -297,3 +297,16 @@ def test_small_photographs_use_fewer_positions_and_tiny_ones_are_refused():
         realism.photograph_divergences(np.zeros((18, 18, 3)), np.zeros((1, 18, 18, 3)))
     with pytest.raises(ValueError, match=r"\(1, 18, 20, 3\)"):
         realism.photograph_divergences(np.zeros((20, 20, 3)), np.zeros((1, 18, 20, 3)))
+
+
+def test_the_covariance_error_is_relative_and_sees_correlation():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40_000, 3)) * np.array([1.0, 0.5, 0.25])
+    np.testing.assert_allclose(realism.covariance_error(x, 1.1 * x), 0.21, rtol=1e-6)
+    assert realism.covariance_error(x, x) == 0
+    mixed = x.copy()
+    mixed[:, 1] = 0.5 * x[:, 0]  # the same variances, fully correlated
+    covariances = [np.cov(sample.T) for sample in (x, mixed)]
+    expected = np.linalg.norm(covariances[1] - covariances[0]) / np.linalg.norm(covariances[0])
+    np.testing.assert_allclose(realism.covariance_error(x, mixed), expected)
+    assert expected > 0.5

@@ -162,6 +162,17 @@ def test_noise_relaxes_the_rate_and_leaves_the_symbols():
     assert 0.5 < np.max(distance) <= 1 + 1e-4
 
 
+def test_a_relaxed_latent_is_what_is_decoded_and_what_is_charged():
+    codec, params = CODECS["vector"], _bound("vector")
+    latent = _latent("vector", params)
+    symbols = codec.quantise(params, latent, jax.random.key(0), decode_relaxed=True)
+    np.testing.assert_array_equal(symbols["hard"], symbols["noisy"])
+    centres = _centres("vector", params, symbols["hard"])
+    noise = np.asarray(symbols["hard"] + centres - latent["y"])
+    assert np.max(np.abs(noise)) <= 0.5 + 1e-4
+    np.testing.assert_allclose(noise.std(0), np.full(7, 1 / np.sqrt(12)), rtol=0.1)
+
+
 def test_sent_latents_pass_the_gradient_like_the_identity():
     codec, params = CODECS["vector"], _bound("vector")
     weights = np.random.default_rng(3).normal(size=(400, 7)).astype(np.float32)
