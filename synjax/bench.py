@@ -11,6 +11,7 @@ import numpy as np
 
 from synjax.codec import bitstream, tables
 from synjax.data import pipeline
+from synjax.theory import finite
 from synjax.training import loop, state
 
 
@@ -34,7 +35,7 @@ def measure(plan, repeats):
     params = plan.initial_params(plan.seed)
     for stage in {run.stage.name: run.stage for run in plan.runs}.values():
         results |= _step(plan, stage, params, repeats)
-    results |= _input(plan, repeats) | _coding(plan, params, repeats)
+    results |= _input(plan, repeats) | _coding(plan, params, repeats) | _bounds(repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return results | {"peak_memory_MiB": round(peak)}
 
@@ -104,3 +105,21 @@ def _coding(plan, params, repeats):
         decoded = _median(lambda: bitstream.decode(artefact, stream, members=1), repeats)
         results["picture_decode_s"] = round(decoded, 3)
     return results
+
+
+def _bounds(repeats):
+    """R(D, P) of a 45-point Gaussian at 14 distortions, by divergence."""
+    x = np.linspace(-4, 4, 45)
+    p_x = np.exp(-(x**2) / 2)
+    p_x, distances = p_x / p_x.sum(), (x[:, None] - x) ** 2
+
+    def solve(divergence):
+        for distortion in np.linspace(0.1, 1.3, 14):
+            finite.rate_distortion_perception(p_x, distances, distortion, 0.1, divergence)
+
+    return {
+        f"finite_45x45_14_points_{divergence}_s": round(
+            _median(lambda d=divergence: solve(d), repeats), 3
+        )
+        for divergence in ("tv", "kl_x_to_xhat")
+    }
