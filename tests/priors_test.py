@@ -194,3 +194,32 @@ def test_a_conditional_depends_on_the_earlier_groups_around_it():
     assert np.min(moved[0, 4, 4:6].max(-1)) > 1e-6
     assert np.max(moved[0, 0, 0]) == 0
     assert np.max(moved[1]) == 0
+
+
+def test_values_drawn_within_their_bins_have_the_density_that_codes_them():
+    """A logistic mixture, rounded and drawn again, is the mixture: exact posterior sampling."""
+    rng = np.random.default_rng(0)
+    offsets, scales, logits = np.array([-2.0, 0.3]), np.array([0.5, 0.2]), np.array([0.0, 0.5])
+    count = 100_000
+    chosen = rng.choice(2, count, p=np.exp(logits) / np.exp(logits).sum())
+    y = rng.logistic(offsets[chosen], scales[chosen])
+    symbols = np.round(y).astype(np.float32)
+    mixture = (leaf.astype(np.float32)[None] for leaf in (offsets, np.log(scales), logits))
+    uniforms = rng.uniform(1e-6, 1 - 1e-6, count).astype(np.float32)
+    within = np.asarray(jax.jit(priors.within_bin)(uniforms, symbols, *mixture))
+    assert np.all(np.abs(within) <= 0.5)
+    assert stats.ks_2samp(y, symbols + within).pvalue > 1e-3
+    for symbol in (-3, 0, 1):
+        own = symbols == symbol
+        np.testing.assert_allclose(within[own].mean(), (y - symbols)[own].mean(), atol=0.01)
+        np.testing.assert_allclose(within[own].std(), (y - symbols)[own].std(), atol=0.01)
+
+
+def test_bins_far_from_the_density_are_drawn_from_without_overflow():
+    symbols = np.array([-4000.0, 4000.0, 0.0], np.float32)
+    narrow = (np.zeros((1, 1), np.float32), np.full((1, 1), -3.0, np.float32), np.zeros((1, 1)))
+    for u in (1e-6, 0.5, 1 - 1e-6):
+        uniforms = np.full(3, u, np.float32)
+        within = np.asarray(priors.within_bin(uniforms, symbols, *narrow))
+        assert np.all(np.isfinite(within)) and np.all(np.abs(within) <= 0.5)
+        assert within[0] > 0.4 and within[1] < -0.4  # as near to the density as the bin allows

@@ -3,7 +3,7 @@
 Shapes: B batch, M synset members, S spatial axes of x, S' of the latent, C channels of x,
 K latent channels in L groups, E detail channels.
 
-A latent is the dict {"y", "mask"}; symbols are {"hard", "noisy"}, both relative to the centre that
+A latent is the dict {"y", "mask"}; symbols are {"hard", "noisy", "within"}, relative to the centre that
 the prior predicts: the integers that are coded, and the point where the rate is evaluated, which
 is the same in all but stage `fidelity`. A completed latent is {"shared", "detail"}: what all
 members of the synset have in common (y_s and its consequences) and what is each member's own (ŷ_ε).
@@ -183,10 +183,11 @@ class Codec:
             rounded one; from noise alone it cannot tell them apart.
 
         Returns:
-          Symbols {"hard": [B, *S', K], "noisy": [B, *S', K]}.
+          Symbols {"hard", "noisy", "within": [B, *S', K]}; within is how far the value lies from
+          its hard symbol.
         """
         groups = self._split(latent["y"])
-        hard, noisy = [], []
+        hard, noisy, within = [], [], []
         known = None
         for k, y in enumerate(groups):
             centre = self._conditional(params, k, known)[0] if k else jnp.zeros_like(y)
@@ -200,11 +201,13 @@ class Codec:
             symbol, relaxed = symbol * latent["mask"], relaxed * latent["mask"]
             hard.append(symbol)
             noisy.append(relaxed)
+            within.append((offset - symbol) * latent["mask"])
             value = symbol + centre
             known = value if known is None else jnp.concatenate([known, value], -1)
         return {
             "hard": jnp.concatenate(hard, -1),
             "noisy": jnp.concatenate(noisy, -1),
+            "within": jnp.concatenate(within, -1),
             "mask": latent["mask"],
         }
 
@@ -261,7 +264,8 @@ class Codec:
         Returns:
           {"shared": [B, *S', K + 1], "detail": [B, M, *S', E]}. Shared holds the sent groups and
           the conditional mean of the rest, in steps, and the level as a share of L, from which the
-          synthesis knows which is which. Detail is in coefficients.
+          synthesis knows which is which. Detail is in coefficients, and of vectors includes where
+          in their bins the sent values may have lain.
         """
         hard = self._split(symbols["hard"])
         members = 1 if uniforms is None else uniforms.shape[1]
@@ -295,6 +299,8 @@ class Codec:
         amplitude, weight = self.amount_network.apply(amounts, level, params["features"])
         noise = detail.quantile(uniforms[..., self.latents :])
         own = mean[:, None] + jnp.exp(log_sigma)[:, None] * noise
+        if self.rank == 0:
+            own = own + self._within_bins(params, symbols, level, uniforms)
         own = own * modulation.channelwise(amplitude, own)
         if deviation is not None:
             step = self._step(params)
@@ -302,6 +308,18 @@ class Codec:
             sampled = sampled * modulation.channelwise(weight * step, sampled)
             own = own + self._pad_latents(sampled)
         return {"shared": shared, "detail": own}
+
+    def _within_bins(self, params, symbols, level, uniforms):
+        """Where in their bins the sent values may have lain, [B, M, *S', E] in coefficients."""
+        _, mixtures = self._mixtures(params, symbols["hard"])
+        drawn = self._split(uniforms[..., : self.latents])
+        offsets = []
+        for k, (u, hard) in enumerate(zip(drawn, self._split(symbols["hard"]), strict=True)):
+            mixture = jax.tree.map(lambda leaf: leaf[:, None], mixtures[k])
+            own = priors.within_bin(u, hard[:, None], *mixture)
+            offsets.append(jnp.where(k < level, own, 0.0))
+        offsets = jnp.concatenate(offsets, -1)
+        return self._pad_latents(offsets * modulation.channelwise(self._step(params), offsets))
 
     def _detail_of(self, params, shared):
         statistics = {"params": params["detail"]["statistics"]}
@@ -316,7 +334,8 @@ class Codec:
         """−log₂ p(y_ε | ȳ_s) of the detail that the encoder sees: what stage `fidelity` fits.
 
         The detail is the error of the reconstruction, in KLT coefficients, less the unsent
-        symbols, which the prior describes. Only params["detail"] receives a gradient.
+        symbols and, of vectors, the place of the sent ones in their bins: the prior describes
+        both. Only params["detail"] receives a gradient.
 
         Args:
           params: bound parameters.
@@ -336,6 +355,10 @@ class Codec:
             jnp.where(k < level, 0.0, group) for k, group in enumerate(self._split(symbols["hard"]))
         ]
         unsent = jnp.concatenate(unsent, -1)
+        if self.rank == 0:  # where in its bin a sent value lies, the prior describes as well
+            within = self._split(symbols["within"])
+            within = [jnp.where(k < level, own, 0.0) for k, own in enumerate(within)]
+            unsent = unsent + jnp.concatenate(within, -1)
         unsent = unsent * modulation.channelwise(self._step(params), unsent)
         error, shared = jax.lax.stop_gradient((error - self._pad_latents(unsent), shared))
         mean, log_sigma = self._detail_of(params, shared)
