@@ -3,9 +3,10 @@
 Shapes: B batch, M synset members, S spatial axes of x, S' of the latent, C channels of x,
 K latent channels in L groups, E detail channels.
 
-A latent is the dict {"y", "mask"}; symbols are {"hard", "noisy", "within"}, relative to the centre that
-the prior predicts: the integers that are coded, and the point where the rate is evaluated, which
-is the same in all but stage `fidelity`. A completed latent is {"shared", "detail"}: what all
+A latent is the dict {"y", "mask"}. Symbols are {"hard", "noisy", "within"}, relative to the centre
+that the prior predicts: the integers that are coded; the point where the rate is evaluated, which
+is the same in all but stage `fidelity`; and how far the value lies from its integer.
+A completed latent is {"shared", "detail"}: what all
 members of the synset have in common (y_s and its consequences) and what is each member's own (ŷ_ε).
 The split keeps the cost of M members near that of one.
 """
