@@ -36,3 +36,10 @@ def test_every_configuration_says_how_it_is_run_and_refuses_other_arguments(path
     assert "./launch.sh" in module.__doc__
     with pytest.raises(ValueError, match="larger"):
         module.get_config("larger")
+
+
+def test_arguments_combine_and_a_critic_has_one_adversary():
+    config = experiments.load("configs/photos.py").get_config("tiny,wgan_gp").to_dict()
+    assert config["name"] == "photos_tiny_wgan_gp"
+    made = plan.make(config)
+    assert len(made.trials) == 4 and all(len(run.conditions) == 1 for run in made.runs)
