@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from synjax import bench as benchmark
-from synjax import bounds as limits
+from synjax import bounds as bounding
 from synjax import sweep as sweeping
 from synjax.evaluation import evaluate as evaluation
 from synjax.reporting import contact_sheet, plots, progress, table
@@ -161,12 +161,12 @@ def bounds(settings, console):
     source, divergence = settings["source"], settings["divergence"]
     name = "variances" if source == "gaussian" else "probabilities"
     given = {
-        key: limits.numbers(key, settings[key])
+        key: bounding.numbers(key, settings[key])
         for key in (name, "distortion", "perception", "common_randomness")
     }
     if len(given["common_randomness"]) != 1:
         raise ValueError("common_randomness takes one number")
-    results = limits.tabulate(
+    results = bounding.tabulate(
         source,
         given[name],
         given["distortion"],
@@ -180,8 +180,8 @@ def bounds(settings, console):
         console.print(f"{results.rate[0]:.6f} {unit}{kind}", highlight=False)
         return
     console.print(results.to_string(index=False, float_format="{:.6g}".format), highlight=False)
-    title = f"{source}, {divergence or limits.DIVERGENCES[source][0]}"
-    for path in limits.write(results, settings["out"], title):
+    title = f"{source}, {divergence or bounding.DIVERGENCES[source][0]}"
+    for path in bounding.write(results, settings["out"], title):
         console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
 
 

@@ -1,11 +1,12 @@
 """Shared settings: silent rank promotion hides shape bugs, so the tests forbid it."""
 
-import importlib.util
 import os
 import pathlib
 
 import jax
 import pytest
+
+import experiments
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compilation takes most of the time here, and no test is about what it optimises.
@@ -16,10 +17,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 def load_config(path, argument=""):
     """The configuration of a file as a plain dict."""
-    spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, ROOT / path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(argument).to_dict()
+    return experiments.load(path).get_config(argument).to_dict()
 
 
 @pytest.fixture
