@@ -37,6 +37,7 @@ def get_config(arg=""):
         "space": "vector",
         "directions": 24,
         "axes_per_step": 8,
+        "unbiased": True,
     }
     shared = {
         "crop": None,
@@ -64,8 +65,8 @@ def get_config(arg=""):
             "batch": 2048,
             "members": 2,
             "relaxation": "none",
-            "real": "independent",
-            "learning_rate": 1e-3,
+            "real": "paired",
+            "learning_rate": 2e-3,
             "decay": 0.99,
             "checkpoint_every": 300,
         },
@@ -73,11 +74,11 @@ def get_config(arg=""):
     config.sweep = {
         "also": (),
         "lambda_d": (2.4, 7.2, 24.0, 72.0),
-        "lambda_p": (0.0, 720.0),
+        "lambda_p": (0.0, 7200.0),
         "encoders": "separate",
         "decoders": "separate",
     }
-    config.evaluation = {"members": 4, "limit": 32768}
+    config.evaluation = {"members": 4, "limit": 65536}
     if arg == "tiny":
         config.name = "gaussian_tiny"
         config.sweep.lambda_d = (2.4, 24.0)

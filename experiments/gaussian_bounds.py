@@ -4,7 +4,7 @@
 
 Four λ_d with and without perception, and seven λ_p at λ_d = 7.2, three seeds each. Any spectrum:
 `--config.data.variances='(1.0, 0.5)'`. The bars are those of `claims`; the largest λ_p of each λ_d
-is 100 λ_d.
+is 1000 λ_d.
 """
 
 import numpy as np
@@ -14,7 +14,8 @@ import experiments
 from synjax.theory import gaussian, scalar_quantizer
 
 MIDDLE = 7.2  # λ_d at which λ_p is swept
-SWEPT = (0.0, 0.72, 2.4, 7.2, 24.0, 72.0, 720.0)
+SWEPT = (0.0, 0.72, 7.2, 24.0, 72.0, 720.0, 7200.0)
+LARGEST = 1000.0  # the largest λ_p of every λ_d, in λ_d: perfect realism but for a thousandth
 
 
 def get_config(arg=""):
@@ -23,7 +24,7 @@ def get_config(arg=""):
     config.name = "gaussian_bounds" if not arg else f"gaussian_bounds_{arg}"
     config.seeds = (0, 1, 2) if not arg else (0, 1)
     config.sweep.lambda_p = (0.0,)
-    config.sweep.also = tuple((d, 100.0 * d) for d in config.sweep.lambda_d)
+    config.sweep.also = tuple((d, LARGEST * d) for d in config.sweep.lambda_d)
     if not arg:
         config.sweep.also += tuple((MIDDLE, p) for p in SWEPT)
     return config

@@ -7,6 +7,7 @@ comb lies, are directions too.
 """
 
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
@@ -25,7 +26,11 @@ def squared_w2(real, fake):
     Returns:
       [...], in squared units of the samples.
     """
-    real, fake = jnp.sort(real, -1), jnp.sort(fake, -1)
+    return _of_quantiles(jnp.sort(real, -1), jnp.sort(fake, -1))
+
+
+def _of_quantiles(real, fake):
+    """`squared_w2` of sorted samples."""
     if real.shape != fake.shape:
         positions = (jnp.arange(fake.shape[-1]) + 0.5) / fake.shape[-1]
         known = (jnp.arange(real.shape[-1]) + 0.5) / real.shape[-1]
@@ -79,6 +84,12 @@ class SlicedWasserstein(base.Fixed):
       normalise: divide each axis by the deviation of the real batch along it, so that weak
         coefficients count like strong ones.
       floor: deviation that is added to it in quadrature.
+      unbiased: compare the source with one member at a time and subtract what two members differ
+        by: Σ_j W₂²(x, x̂_j) / M − Σ_{i<j} W₂²(x̂_i, x̂_j) / M(M − 1). Batches of one distribution
+        differ, so that the plain distance is least where the members are too narrow; this one is
+        least where they are right (as the Sinkhorn divergence: Genevay et al. 2018,
+        arXiv:1706.00292). With "paired" batches source and members share their symbols, and most
+        of the noise cancels.
       seed: of the frozen network.
     """
 
@@ -90,6 +101,7 @@ class SlicedWasserstein(base.Fixed):
     stride: int = 8
     normalise: bool = False
     floor: float = 1e-2
+    unbiased: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -125,33 +137,33 @@ class SlicedWasserstein(base.Fixed):
         kernels = features.random_features(self.seed, channels=x.shape[-1])
         return [h.reshape(-1, h.shape[-1]) for h in features.apply(kernels, x)]
 
-    def _project(self, real, fake, key):
-        """Projections [D, N] and [D, N'] of samples [N, n] and [N', n] on this step's directions.
+    def _project(self, sets, key):
+        """Projections [D, N] of sample sets [N, n] on this step's directions; the first is real.
 
         With axes, the random directions are mixtures of this step's axes, each weighted alike
         after the normalisation, so that they too see the weak coefficients.
         """
         random_key, axes_key = jax.random.split(key)
         if self.axes_per_step:
-            if self.axes.shape[1] != real.shape[-1]:
+            if self.axes.shape[1] != sets[0].shape[-1]:
                 raise ValueError(
                     f"perception.axes of {self.axes.shape[1]} values do not fit samples of "
-                    f"{real.shape[-1]}; perception.patch must be the codec's stride"
+                    f"{sets[0].shape[-1]}; perception.patch must be the codec's stride"
                 )
             order = jax.random.permutation(axes_key, len(self.axes))
             rows = jnp.asarray(self.axes)[order[: self.axes_per_step]]
         else:
-            rows = jnp.eye(real.shape[-1])
-        real, fake = (rows @ samples.T for samples in (real, fake))
+            rows = jnp.eye(sets[0].shape[-1])
+        sets = [rows @ samples.T for samples in sets]
         mixed = jax.random.normal(random_key, (self.directions, len(rows)))
         mixed = mixed / jnp.linalg.norm(mixed, axis=-1, keepdims=True)
         if self.normalise:
-            scale = jax.lax.rsqrt(real.var(-1, keepdims=True) + self.floor**2)
-            real, fake = real * scale, fake * scale
-        mixtures = [mixed @ samples for samples in (real, fake)]
+            scale = jax.lax.rsqrt(sets[0].var(-1, keepdims=True) + self.floor**2)
+            sets = [samples * scale for samples in sets]
+        mixtures = [mixed @ samples for samples in sets]
         if not self.axes_per_step:
             return mixtures
-        return [jnp.concatenate(pair) for pair in zip((real, fake), mixtures, strict=True)]
+        return [jnp.concatenate(pair) for pair in zip(sets, mixtures, strict=True)]
 
     def penalty(self, state, real, fake, context, key):
         """Mean W₂² between real and fake samples over this step's directions.
@@ -167,11 +179,22 @@ class SlicedWasserstein(base.Fixed):
           Scalar; squared units of x per sample dimension, or a pure number if `normalise`.
         """
         del state, context
+        if self.unbiased and fake.shape[1] < 2:
+            raise ValueError("perception.unbiased needs at least 2 members")
         shift_key, direction_key = jax.random.split(key)
-        real_sets = self._samples(real, shift_key)
-        fake_sets = self._samples(base.pooled(fake), shift_key)
+        members = list(jnp.moveaxis(fake, 1, 0)) if self.unbiased else [base.pooled(fake)]
+        sampled = [self._samples(x, shift_key) for x in (real, *members)]
         total = 0.0
-        for index, sets in enumerate(zip(real_sets, fake_sets, strict=True)):
-            projections = self._project(*sets, jax.random.fold_in(direction_key, index))
-            total += squared_w2(*projections).mean()
-        return total / len(real_sets)
+        for index, sets in enumerate(zip(*sampled, strict=True)):
+            projections = self._project(sets, jax.random.fold_in(direction_key, index))
+            total += _distance(*(jnp.sort(samples, -1) for samples in projections))
+        return total / len(sampled[0])
+
+
+def _distance(real, *members):
+    """Of sorted projections, mean W₂² between real and members, less half of that between members if there are several."""
+    found = jnp.stack([_of_quantiles(real, member).mean() for member in members]).mean()
+    pairs = list(itertools.combinations(members, 2))
+    if not pairs:
+        return found
+    return found - jnp.stack([_of_quantiles(*pair).mean() for pair in pairs]).mean() / 2
