@@ -89,9 +89,15 @@ def _coding(plan, params, repeats):
     group = artefact.tables[-1]
     indices = rng.integers(0, len(group.counts), count).astype(np.int32)
     symbols = np.round(rng.laplace(size=count)).astype(np.int32)
-    payload = tables.encode(group, indices, symbols)
-    encode = _median(lambda: tables.encode(group, indices, symbols), repeats)
-    decode = _median(lambda: tables.decode(group, indices, payload), repeats)
+
+    def write():
+        encoder = tables.Encoder()
+        encoder.write(group, indices, symbols)
+        return encoder.payload()
+
+    payload = write()
+    encode = _median(write, repeats)
+    decode = _median(lambda: tables.Decoder(payload).read(group, indices), repeats)
     results = {
         "encode_symbols_per_s": round(count / encode),
         "decode_symbols_per_s": round(count / decode),

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from scipy import ndimage, special
 
-from synjax.codec import addresses, bitstream, container, modulation, padding, synonymous
+from synjax.codec import (
+    addresses,
+    bitstream,
+    container,
+    modulation,
+    padding,
+    parsing,
+    prediction,
+    rendering,
+    synonymous,
+)
 
 CODEC = synonymous.Codec(
     rank=2,
@@ -79,25 +89,33 @@ def test_a_picture_of_any_size_comes_back(artefact, size):
     assert np.mean((x_hat[0] - x) ** 2) < 0.3 * np.mean((0.5 - x) ** 2)
 
 
+def _followed(artefact, parsed):
+    """The trace of all groups of parsed symbols."""
+    codec = artefact.codec
+    return parsing.follow(
+        artefact,
+        parsed.symbols.shape[:-1],
+        lambda k, *_: parsing.group(codec, parsed.symbols, k),
+        codec.levels,
+    )
+
+
 def test_several_table_indices_occur(artefact):
     """The round trips above would prove little if the tables of group 2 were all the same."""
-    parsed = bitstream.analyse(artefact, _picture(130, 64))
-    indices = bitstream._table_indices(artefact, parsed, 1)
-    assert len(np.unique(indices)) >= 5
+    found = _followed(artefact, bitstream.analyse(artefact, _picture(130, 64)))
+    assert len(np.unique(prediction.table_index(found.scales[1]))) >= 5
 
 
 def test_the_decoder_predicts_what_the_encoder_predicted(artefact):
-    """Beside a picture's edge too, where the encoder sees symbols that it does not send."""
+    """Beside a picture's edge too, where the bucket goes on."""
     x = _picture(50, 50)
-    parsed = bitstream.analyse(artefact, x)
-    place = padding.Padding(x.shape, 16, True)
-    y = jax.jit(CODEC.analyse)(artefact.params, place.signal(x))["y"]
-    centres, _ = jax.jit(CODEC._mixtures)(artefact.params, place.latent(parsed.symbols))
-    offset = place.crop_latent(y - np.concatenate(centres, -1)) - parsed.symbols
+    found = _followed(artefact, bitstream.analyse(artefact, x))
+    offset = rendering.analyse(artefact, x) - found.values / 2**prediction.FRACTION
     assert np.abs(offset).max() <= 0.5 + 1e-3
 
 
-def test_buckets_are_multiples_of_128():
+def test_buckets_are_multiples_of_128_and_coarser_up_to_a_window():
+    assert padding.bucket((513, 1025, 3)) == (768, 1152, 3)
     assert padding.bucket((1, 128, 3)) == (128, 128, 3)
     assert padding.bucket((129, 512, 1)) == (256, 512, 1)
     assert padding.bucket((1000, 8)) == (1024, 8)
@@ -166,7 +184,7 @@ def test_hostile_shapes_are_refused(artefact, short, shape):
 )
 def test_unusable_pictures_are_refused(artefact, monkeypatch, x, reason):
     if reason == "too large":
-        monkeypatch.setattr(bitstream, "MAX_POSITIONS", 63)
+        monkeypatch.setattr(bitstream, "MAX_SYMBOLS", 64 * CODEC.latents - 1)
         x = x[:4, :4]
     with pytest.raises(ValueError, match=reason):
         bitstream.encode(artefact, x)
@@ -195,14 +213,15 @@ def test_codecs_with_broken_parameters_are_refused(params):
 def test_members_differ_and_do_not_depend_on_how_many_are_asked_for(artefact, monkeypatch):
     parsed = bitstream.analyse(artefact, _picture(17, 5))
     drawn = {}
-    draw = addresses.uniforms
+    draw = addresses.normals
 
-    def recorded(key, member, shape):
-        uniforms = draw(key, member, shape)
-        np.testing.assert_array_equal(drawn.setdefault((key, member), uniforms), uniforms)
-        return uniforms
+    def recorded(key, member, first, count):
+        normals = draw(key, member, first, count)
+        of_member = drawn.setdefault((key, member), {})
+        np.testing.assert_array_equal(of_member.setdefault(first, normals), normals)
+        return normals
 
-    monkeypatch.setattr(addresses, "uniforms", recorded)
+    monkeypatch.setattr(addresses, "normals", recorded)
     five = bitstream.render(artefact, parsed, members=5)
     assert len(drawn) == 5
     for a in range(5):
@@ -219,7 +238,7 @@ def test_detail_belongs_to_the_symbols_that_are_rendered(artefact):
     used = []
     for one, level in ((parsed, 1), (parsed, 2), (dataclasses.replace(parsed, level=1), None)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(addresses, "uniforms", lambda key, j, shape: used.append(key) or 1 / 0)
+            patch.setattr(addresses, "uniforms", lambda key, j, count: used.append(key) or 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 bitstream.render(artefact, one, level=level)
     assert used[0] == used[2] != used[1]
@@ -249,9 +268,35 @@ def test_one_compilation_serves_all_trials_and_all_sizes_of_a_bucket(artefact, p
             for members in (1, 2, 3):
                 bitstream.render(one, parsed, members=members, level=level)
 
-    functions = ("_quantise", "_indices", "_group_bits", "_render")
+    functions = (rendering._analyse, rendering._render, bitstream._group_bits)
     everything(artefact, _picture(60, 60))
-    before = [getattr(bitstream, name)._cache_size() for name in functions]
+    before = [function._cache_size() for function in functions]
     for one, size in ((other, (60, 60)), (artefact, (1, 128)), (other, (77, 3))):
         everything(one, _picture(*size))
-    assert [getattr(bitstream, name)._cache_size() for name in functions] == before
+    assert [function._cache_size() for function in functions] == before
+
+
+@pytest.mark.parametrize("size", [(400, 300), (90, 700)])
+def test_large_pictures_in_windows_are_what_they_are_as_a_whole(artefact, monkeypatch, size):
+    """The window is smaller here; its halo is the one that the networks need."""
+    x = _picture(*size)
+    y = rendering.analyse(artefact, x)
+    parsed = bitstream.analyse(artefact, x)
+    levels = (1, 2)
+    whole = [bitstream.render(artefact, parsed, members=2, level=level) for level in levels]
+    monkeypatch.setattr(padding, "WINDOW", 384)
+    place = rendering.place(CODEC, x.shape)
+    assert max(place.bucket_sizes) * 16 > padding.WINDOW > 2 * rendering.halo(CODEC)
+    np.testing.assert_allclose(rendering.analyse(artefact, x), y, atol=1e-3)
+    for level, expected in zip(levels, whole, strict=True):
+        found = bitstream.render(artefact, parsed, members=2, level=level)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_halo_that_is_too_small_would_be_seen(artefact, monkeypatch):
+    """The test above can fail."""
+    x = _picture(400, 300)
+    y = rendering.analyse(artefact, x)
+    monkeypatch.setattr(padding, "WINDOW", 128)
+    monkeypatch.setattr(rendering, "halo", lambda codec: 0)
+    assert np.abs(rendering.analyse(artefact, x) - y).max() > 1e-2

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from synjax.codec import bitstream, container, modulation, synonymous
+from synjax.codec import bitstream, container, modulation, parsing, synonymous
 
 CODEC = synonymous.Codec(
     rank=0,
@@ -80,18 +80,18 @@ def test_unusable_vectors_are_refused(artefact):
 
 @pytest.mark.parametrize("k", [1, 2])
 def test_table_indices_depend_on_earlier_groups_alone(artefact, k):
-    parsed = bitstream.analyse(artefact, _vectors(50))
-    indices = bitstream._table_indices(artefact, parsed, k)
+    symbols = bitstream.analyse(artefact, _vectors(50)).symbols
+
+    def scales(symbols):
+        given = lambda j, *_: parsing.group(CODEC, symbols, j)  # noqa: E731
+        return parsing.follow(artefact, (50,), given, CODEC.levels).scales[k]
+
     first = sum(CODEC.groups[:k])
-    later, earlier = parsed.symbols.copy(), parsed.symbols.copy()
+    later, earlier = symbols.copy(), symbols.copy()
     later[:, first:] += 70
     earlier[:, first - 1] += 70
-    later, earlier = (
-        bitstream._table_indices(artefact, dataclasses.replace(parsed, symbols=changed), k)
-        for changed in (later, earlier)
-    )
-    np.testing.assert_array_equal(later, indices)
-    assert np.any(earlier != indices)
+    np.testing.assert_array_equal(scales(later), scales(symbols))
+    assert np.any(scales(earlier) != scales(symbols))
 
 
 def test_a_header_has_24_bytes_and_11_per_group_at_most(artefact):

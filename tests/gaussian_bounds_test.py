@@ -21,7 +21,7 @@ def experiment():
 def _rows(experiment):
     """A table of codecs that reach every bar: ideal scalar quantisers and posterior samplers."""
     rows = []
-    points = {(7.2, p) for p in experiment.SWEPT} | {(7.2, 720.0), (72.0, 0.0), (72.0, 7200.0)}
+    points = {(7.2, p) for p in experiment.SWEPT} | {(72.0, 0.0), (72.0, 1000 * 72.0)}
     for lambda_d, lambda_p in sorted(points):
         rate, mse = scalar_quantizer.at_slope(VARIANCES, lambda_d)
         share = lambda_p / (lambda_p + lambda_d)  # of the way to perfect realism
@@ -85,7 +85,7 @@ def test_the_grid_has_every_lambda_d_with_and_without_perception(experiment):
     config = experiment.get_config()
     assert tuple(config.seeds) == (0, 1, 2)
     points = {(d, 0.0) for d in config.sweep.lambda_d} | set(config.sweep.also)
-    assert {(d, 100 * d) for d in (2.4, 7.2, 24.0, 72.0)} <= points
+    assert {(d, experiment.LARGEST * d) for d in (2.4, 7.2, 24.0, 72.0)} <= points
     assert len({p for d, p in points if d == 7.2}) == 7
 
 

@@ -159,15 +159,6 @@ def test_sampled_symbols_are_integers_without_gradient():
         np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
 
 
-def test_every_scale_of_the_grid_is_its_own_nearest():
-    grid = priors.scale_grid()
-    np.testing.assert_array_equal(priors.scale_index(grid), np.arange(priors.SCALES))
-    assert (grid[0], grid[-1]) == priors.LOG_SCALE_RANGE
-    between = jnp.linspace(*priors.LOG_SCALE_RANGE, 1001)
-    distance = np.abs(np.asarray(grid)[priors.scale_index(between)] - between)
-    assert np.max(distance) <= 0.5 * np.diff(grid).max() + 1e-5
-
-
 def _conditional_prior(earlier):
     module, features = priors.Conditional(3, 8, rank=2), jnp.ones(2)
     params = _random_params(module, earlier, features)

@@ -247,3 +247,48 @@ def test_axes_of_another_patch_size_are_refused():
     options = {"patch": 4, "stride": 4, "axes": np.eye(27, dtype=np.float32), "axes_per_step": 3}
     with pytest.raises(ValueError, match="axes of 27 values do not fit samples of 48"):
         _measure(real, real[:, None], space="patches", **options)
+
+
+def _pull_on_the_spread(unbiased):
+    """Mean slope of the penalty in the spread of members that are right, and its standard error.
+
+    Source and members are exact posterior samples of one another, as of a codec that is done: all
+    have the symbol, a coarse value, in common and differ around it.
+    """
+    module = sliced_wasserstein.SlicedWasserstein("vector", directions=4, unbiased=unbiased)
+
+    @jax.jit
+    def slope(key):
+        shared_key, own_key, direction_key = jax.random.split(key, 3)
+        shared = jax.random.normal(shared_key, (12, 1, 2)) * 0.8
+        x = shared + jax.random.normal(own_key, (12, 3, 2)) * 0.6
+        real, fake = x[:, 0], x[:, 1:]
+        spread = jax.grad(lambda s: module.penalty({}, real, s * fake, {}, direction_key))
+        return spread(1.0)
+
+    slopes = np.array(jax.vmap(slope)(jax.random.split(KEY, 4000)))
+    return slopes.mean(), slopes.std() / np.sqrt(len(slopes))
+
+
+def test_members_that_are_right_are_left_alone_by_the_unbiased_distance():
+    slope, error = _pull_on_the_spread(unbiased=True)
+    assert abs(slope) < 3 * error
+
+
+def test_members_that_are_right_are_narrowed_by_the_plain_distance():
+    """Which is why the other exists."""
+    slope, error = _pull_on_the_spread(unbiased=False)
+    assert slope > 10 * error
+
+
+@pytest.mark.parametrize("spread", [0.8, 1.2])
+def test_the_unbiased_distance_pulls_a_wrong_spread_to_the_right_one(spread):
+    module = sliced_wasserstein.SlicedWasserstein("vector", directions=4, unbiased=True)
+    real, fake = _noise(500, 3), _noise(500, 2, 3, seed=1)
+    slope = jax.grad(lambda s: module.penalty({}, real, s * fake, {}, KEY))(spread)
+    assert slope * (spread - 1) > 0
+
+
+def test_the_unbiased_distance_needs_two_members():
+    with pytest.raises(ValueError, match="at least 2 members"):
+        _measure(_noise(10, 3), _noise(10, 1, 3), unbiased=True)

@@ -315,20 +315,6 @@ def test_the_rate_is_that_of_each_group_given_the_groups_before_it():
     np.testing.assert_allclose(found, np.stack(expected, -1), rtol=1e-5)
 
 
-def test_coding_tables_are_chosen_before_the_symbols_they_code():
-    kind = "vector"
-    params = _bound(kind)
-    symbols = _symbols(kind, params)
-    changed = _with_group_changed(kind, symbols, 1)
-    before, after = (_jitted(kind, "coding_scales")(params, s)[0] for s in (symbols, changed))
-    np.testing.assert_array_equal(before, after)
-    first = CODECS[kind].groups[0]
-    _, log_scale, _ = _conditional(kind, params, 1, symbols["hard"][..., :first])
-    grid = np.asarray(priors.scale_grid())
-    distance = np.abs(np.asarray(log_scale) - grid[np.asarray(before)])
-    assert np.max(distance) <= np.diff(grid).max() / 2 + 1e-4
-
-
 def test_masked_positions_have_no_symbols_and_cost_no_bits():
     params = _bound("image")
     x = _source("image")

@@ -106,6 +106,16 @@ def test_a_density_that_is_not_finite_gives_no_table():
         tables.build(codec, {"prior": prior, "features": jnp.ones(1)})
 
 
+def _encoded(group, indices, symbols):
+    encoder = tables.Encoder()
+    encoder.write(group, indices, symbols)
+    return encoder.payload()
+
+
+def _decoded(group, indices, payload):
+    return tables.Decoder(payload).read(group, indices)
+
+
 @st.composite
 def _messages(draw):
     size = draw(st.integers(0, 60))
@@ -119,8 +129,8 @@ def _messages(draw):
 @hypothesis.given(message=_messages())
 def test_every_message_comes_back(message):
     indices, symbols = message
-    payload = tables.encode(SMALL, indices, symbols)
-    decoded = tables.decode(SMALL, indices, payload)
+    payload = _encoded(SMALL, indices, symbols)
+    decoded = _decoded(SMALL, indices, payload)
     assert decoded.dtype == np.int32
     np.testing.assert_array_equal(decoded, symbols)
     # The coder ends on a word boundary, after at most two words.
@@ -133,8 +143,8 @@ def test_values_at_the_edges_of_the_tables_and_of_the_range_come_back():
     values += [np.full(10, 2**30), np.full(10, -(2**30)), np.full(10, 2**30 - 1)]
     symbols = np.concatenate(values).astype(np.int32)
     indices = np.tile(np.arange(5), len(symbols) // 5)
-    payload = tables.encode(SMALL, indices, symbols)
-    np.testing.assert_array_equal(tables.decode(SMALL, indices, payload), symbols)
+    payload = _encoded(SMALL, indices, symbols)
+    np.testing.assert_array_equal(_decoded(SMALL, indices, payload), symbols)
 
 
 def test_exact_bits_are_within_a_thousandth_of_the_ideal():
@@ -142,7 +152,7 @@ def test_exact_bits_are_within_a_thousandth_of_the_ideal():
     indices = rng.integers(0, 4, 20_000)
     scales = np.array([0.05, 0.4, 3.0, 40.0])[indices]
     symbols = np.rint(rng.logistic(0, scales)).astype(np.int32)
-    exact = len(tables.encode(SMALL, indices, symbols)) * 8
+    exact = len(_encoded(SMALL, indices, symbols)) * 8
     ideal = _ideal_bits(SMALL, indices, symbols)
     assert ideal - 1 <= exact <= 1.0005 * ideal + 64
 
@@ -150,7 +160,7 @@ def test_exact_bits_are_within_a_thousandth_of_the_ideal():
 def test_no_message_is_shorter_than_its_likeliest_symbols():
     group = _tables(0.05)
     zeros = np.zeros(3_000_000, np.int32)
-    bits = len(tables.encode(group, zeros, zeros)) * 8
+    bits = len(_encoded(group, zeros, zeros)) * 8
     least = len(zeros) * group.least_bits[0]
     assert least > 0
     assert 0.99 * least <= bits <= 1.05 * least + 96
@@ -159,15 +169,15 @@ def test_no_message_is_shorter_than_its_likeliest_symbols():
 @pytest.mark.parametrize("symbol", [2**30 + 1, -(2**30) - 1, -(2**31)])
 def test_a_symbol_that_cannot_be_coded_is_refused(symbol):
     with pytest.raises(ValueError, match=f"got a magnitude of {abs(symbol)}"):
-        tables.encode(SMALL, np.zeros(1, np.int32), np.array([symbol]))
+        _encoded(SMALL, np.zeros(1, np.int32), np.array([symbol]))
 
 
 @pytest.mark.parametrize("index", [-1, 5])
 def test_an_index_without_table_is_refused(index):
     with pytest.raises(ValueError, match=r"0…4"):
-        tables.encode(SMALL, np.array([index]), np.array([0]))
+        _encoded(SMALL, np.array([index]), np.array([0]))
     with pytest.raises(ValueError, match=r"0…4"):
-        tables.decode(SMALL, np.array([index]), b"\0\0\0\0")
+        _decoded(SMALL, np.array([index]), b"\0\0\0\0")
 
 
 @hypothesis.settings(max_examples=200, deadline=None)
@@ -177,9 +187,48 @@ def test_an_index_without_table_is_refused(index):
 def test_any_bytes_decode_to_something_in_range_or_are_refused(payload, index):
     indices = np.full(30, index)
     try:
-        symbols = tables.decode(SMALL, indices, payload)
+        symbols = _decoded(SMALL, indices, payload)
     except ValueError as error:
         assert "payload" in str(error)
     else:
         assert len(payload) % 4 == 0
         assert np.abs(symbols.astype(np.int64)).max() <= 2**30
+
+
+def test_parts_are_read_in_the_order_in_which_they_were_written():
+    rng = np.random.default_rng(0)
+    other = _tables(0.2, 7.0)
+    parts = []
+    for group, count in ((SMALL, 30), (other, 0), (other, 100), (SMALL, 1)):
+        indices = rng.integers(0, len(group.counts), count)
+        parts.append((group, indices, np.rint(rng.logistic(0, 30, count)).astype(np.int32)))
+    encoder = tables.Encoder()
+    for part in parts:
+        encoder.write(*part)
+    decoder = tables.Decoder(encoder.payload())
+    for group, indices, symbols in parts:
+        np.testing.assert_array_equal(decoder.read(group, indices), symbols)
+
+
+def test_symbols_are_drawn_as_often_as_their_counts_say():
+    """Every upper half of a uniform once: exactly the counts, with the escape just outside."""
+    for t, counts in enumerate(SMALL.counts):
+        uniforms = (np.arange(2**16, dtype=np.uint32) << 16) | (np.arange(2**16) % 2).astype("u4")
+        uniforms = np.random.default_rng(0).permutation(uniforms)
+        drawn = tables.sample(SMALL, np.full(2**16, t), uniforms)
+        radius = SMALL.radii[t]
+        inside = np.abs(drawn) <= radius
+        found = np.bincount(drawn[inside] + radius, minlength=2 * radius + 1)
+        np.testing.assert_array_equal(found, counts[:-1])
+        assert set(np.abs(drawn[~inside])) == {radius + 1}
+        if counts[-1] > 1:
+            assert len(set(drawn[~inside])) == 2
+
+
+def test_what_is_drawn_belongs_to_its_own_uniform_and_table():
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, 5, 1000)
+    uniforms = rng.integers(0, 2**32, 1000, dtype=np.uint32)
+    together = tables.sample(SMALL, indices, uniforms)
+    for i in range(0, 1000, 97):
+        assert tables.sample(SMALL, indices[i : i + 1], uniforms[i : i + 1]) == together[i]

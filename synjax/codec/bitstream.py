@@ -1,7 +1,7 @@
 """Streams: a signal as bytes, and the synset that those bytes stand for.
 
-Both sides compute table indices by the same compiled functions on the same padded shapes.
-Parameters are arguments of those functions, so that one compilation serves all trials of a sweep.
+Both sides choose coding tables from the same integers, on the host (`parsing`). What runs on a
+device, analysis and synthesis, has no part in that (`rendering`).
 """
 
 import dataclasses
@@ -10,12 +10,20 @@ import math
 import zlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import addresses, container, package, padding, tables
+from synjax.codec import (
+    addresses,
+    container,
+    package,
+    parsing,
+    prediction,
+    rendering,
+    synonymous,
+    tables,
+)
 
-MAX_POSITIONS = 2**24  # latent positions of a stream, padding included
+MAX_SYMBOLS = 2**27  # of a stream: 170 megapixels of a codec of 192 channels per 16 × 16
 MEMBERS_PER_CALL = 2  # bounds memory; the synthesis network runs once per call
 
 BitstreamError = container.BitstreamError
@@ -54,19 +62,22 @@ def encode(artefact, x, level=None):
     """
     codec = artefact.codec
     level = _level(level, codec.levels)
-    parsed = analyse(artefact, x)
+    x = _checked(codec, x)
+    found = _analysed(artefact, x)
     groups, payloads = [], []
     for k in range(level):
-        symbols = _group(codec, parsed.symbols, k)
-        indices = _table_indices(artefact, parsed, k)
-        payload = tables.encode(artefact.tables[k], indices.ravel(), symbols.ravel())
+        symbols = parsing.group(codec, found.symbols, k)
+        indices = parsing.table_indices(codec, k, found.scales[k], symbols.shape[:-1])
+        encoder = tables.Encoder()
+        encoder.write(artefact.tables[k], indices.ravel(), symbols.ravel())
+        payload = encoder.payload()
         groups.append(
             container.Group(len(payload), zlib.crc32(payload), addresses.checksum(symbols))
         )
         payloads.append(payload)
     sample_bits = 32  # x arrives as floats
     header = container.Header(
-        parsed.shape, sample_bits, codec.levels, artefact.fingerprint[:4], tuple(groups)
+        x.shape, sample_bits, codec.levels, artefact.fingerprint[:4], tuple(groups)
     )
     return container.pack(header, payloads)
 
@@ -84,16 +95,8 @@ def analyse(artefact, x):
     Raises:
       ValueError: as `encode`.
     """
-    codec = artefact.codec
-    x = _checked(codec, x)
-    place = _place(codec, x.shape)
-    if place.positions > MAX_POSITIONS:
-        raise ValueError(f"x of shape {x.shape} is too large for one stream")
-    hard = _quantise(codec, artefact.params, place.signal(x), place.mask())
-    hard = place.crop_latent(hard)
-    if not np.abs(hard).max() <= tables.MAX_SYMBOL:
-        raise ValueError(f"x has symbols that are not finite or beyond ±{tables.MAX_SYMBOL}")
-    return Parsed(x.shape, codec.levels, hard.astype(np.int32))
+    x = _checked(artefact.codec, x)
+    return Parsed(x.shape, artefact.codec.levels, _analysed(artefact, x).symbols)
 
 
 def parse(artefact, stream):
@@ -119,8 +122,8 @@ def parse(artefact, stream):
     shape = header.shape
     if len(shape) != max(codec.rank, 1) + 1 or shape[-1] != codec.channels:
         raise BitstreamError(f"shape {shape} is not one of this codec's")
-    place = _place(codec, shape)
-    if place.positions > MAX_POSITIONS:
+    place = rendering.place(codec, shape)
+    if place.positions * codec.latents > MAX_SYMBOLS:
         raise BitstreamError(f"shape {shape} is too large for one stream")
     for k, payload in enumerate(payloads):
         # No symbol is free: what so few bytes cannot hold is refused before it takes memory.
@@ -130,18 +133,21 @@ def parse(artefact, stream):
             raise BitstreamError(
                 f"shape {shape} needs more than the {len(payload)} bytes of group {k + 1}"
             )
-    symbols = np.zeros((*place.latent_sizes, codec.latents), np.int32)
-    parsed = Parsed(shape, len(payloads), symbols)
-    for k, payload in enumerate(payloads):
-        own = _group(codec, symbols, k)
-        indices = _table_indices(artefact, parsed, k)
+
+    def decode_group(k, centre, scale):
+        indices = parsing.table_indices(codec, k, scale, place.latent_sizes)
         try:
-            own[:] = tables.decode(artefact.tables[k], indices.ravel(), payload).reshape(own.shape)
+            symbols = tables.Decoder(payloads[k]).read(artefact.tables[k], indices.ravel())
         except ValueError as error:
             raise BitstreamError(f"group {k + 1}: {error}") from error
-        if addresses.checksum(own) != header.groups[k].symbols_checksum:
+        if addresses.checksum(symbols) != header.groups[k].symbols_checksum:
             raise BitstreamError(f"symbol checksum of group {k + 1} does not match")
-    return parsed
+        return symbols.reshape(centre.shape)
+
+    found = parsing.follow(artefact, place.latent_sizes, decode_group, len(payloads))
+    missing = codec.latents - found.symbols.shape[-1]
+    symbols = np.pad(found.symbols, [(0, 0)] * (found.symbols.ndim - 1) + [(0, missing)])
+    return Parsed(shape, len(payloads), symbols)
 
 
 def render(artefact, parsed, members=1, first=0, level=None):
@@ -164,20 +170,24 @@ def render(artefact, parsed, members=1, first=0, level=None):
     level = _level(level, parsed.level)
     if members < 0 or first < 0:
         raise ValueError(f"members and first must not be negative, got {members} and {first}")
-    place = _place(codec, parsed.shape)
-    hard = place.latent(parsed.symbols)
+    sent = np.ascontiguousarray(parsed.symbols[..., : sum(codec.groups[:level])])
+
+    def known(k, centre, scale):
+        """Of unsent groups the conditional mean."""
+        del scale
+        return parsing.group(codec, sent, k) if k < level else np.zeros_like(centre)
+
+    values = parsing.follow(artefact, sent.shape[:-1], known, codec.levels).values
     if members == 0:
-        return place.crop_synset(_render(codec, artefact.params, hard, level, None))
-    sent = parsed.symbols[..., : sum(codec.groups[:level])]
-    key = addresses.checksum(sent)
-    shape = (*place.latent_sizes, codec.uniform_channels())
+        return rendering.render(artefact, parsed.shape, sent, values, level, [])
     synset = np.empty((members, *parsed.shape), np.float32)
     for done in range(0, members, MEMBERS_PER_CALL):
         wanted = synset[done : done + MEMBERS_PER_CALL]
-        drawn = [addresses.uniforms(key, first + done + j, shape) for j in range(len(wanted))]
-        drawn += drawn[-1:] * (MEMBERS_PER_CALL - len(drawn))  # one shape for all calls
-        x = _render(codec, artefact.params, hard, level, place.members(drawn, 0.5))
-        wanted[:] = place.crop_synset(x)[: len(wanted)]
+        addressed = range(first + done, first + done + len(wanted))
+        own = [rendering.member(artefact, j, sent, values) for j in addressed]
+        own += own[-1:] * (MEMBERS_PER_CALL - len(own))  # one shape for all calls
+        x = rendering.render(artefact, parsed.shape, sent, values, level, own)
+        wanted[:] = x[: len(wanted)]
     return synset
 
 
@@ -203,20 +213,47 @@ def estimated_bits(artefact, parsed):
       beyond the level.
     """
     codec = artefact.codec
-    place = _place(codec, parsed.shape)
-    bits = _group_bits(codec, artefact.params, place.latent(parsed.symbols), place.mask())
-    bits = np.asarray(bits, np.float64)[: 1 if codec.rank else parsed.shape[0]]
-    return np.where(np.arange(codec.levels) < parsed.level, bits, 0.0)
+    place = rendering.place(codec, parsed.shape)
+    mask = place.latent(np.ones((*place.latent_sizes, 1), np.float32))
+
+    def given(k, *_):
+        return parsing.group(codec, parsed.symbols, k)
+
+    found = parsing.follow(artefact, place.latent_sizes, given, parsed.level)
+    count = 1 if codec.rank else parsed.shape[0]
+    bits = np.zeros((count, codec.levels))
+    for k in range(parsed.level):
+        log_scale = None if k == 0 else place.latent(prediction.log_scale(found.scales[k]))
+        hard = place.latent(given(k)).astype(np.float32)
+        arrays = (hard, log_scale, mask)
+        if codec.rank:
+            arrays = jax.tree.map(lambda array: array[None], arrays)
+        of_group = _group_bits(codec, k, artefact.params, *arrays)
+        bits[:, k] = np.asarray(of_group, np.float64)[:count]
+    return bits
 
 
-def _place(codec, shape):
-    return padding.Padding(shape, codec.stride if codec.rank else 1, codec.rank > 0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _group_bits(codec, k, params, hard, log_scale, mask):
+    mixture = codec.mixture(params, k, log_scale, hard.ndim)
+    return synonymous.masked_bits(hard, mixture, mask)
 
 
-def _group(codec, symbols, k):
-    """The channels of group k (from 0) of symbols [..., K]; a view."""
-    first = sum(codec.groups[:k])
-    return symbols[..., first : first + codec.groups[k]]
+def _analysed(artefact, x):
+    """The `parsing.Trace` of a signal that was checked."""
+    codec = artefact.codec
+    place = rendering.place(codec, x.shape)
+    if place.positions * codec.latents > MAX_SYMBOLS:
+        raise ValueError(f"x of shape {x.shape} is too large for one stream")
+    y = rendering.analyse(artefact, x)
+    if not np.abs(y).max() <= tables.MAX_SYMBOL / 2:
+        raise ValueError(f"x has symbols that are not finite or beyond ±{tables.MAX_SYMBOL}")
+
+    def rounded(k, centre, scale):
+        del scale
+        return np.rint(parsing.group(codec, y, k) - centre / 2.0**prediction.FRACTION)
+
+    return parsing.follow(artefact, place.latent_sizes, rounded, codec.levels)
 
 
 def _level(level, available):
@@ -245,37 +282,3 @@ def _checked(codec, x):
         allowed = "in [0, 1]" if codec.rank else "finite"
         raise ValueError(f"x must be {allowed}, got {x[where]} at {where}")
     return x.astype(np.float32)
-
-
-def _table_indices(artefact, parsed, k):
-    """Index of the coding table of each symbol of group k (from 0): [*S', groups[k]]."""
-    codec = artefact.codec
-    if k == 0:
-        own = _group(codec, parsed.symbols, 0)
-        return np.broadcast_to(np.arange(own.shape[-1], dtype=np.int32), own.shape)
-    place = _place(codec, parsed.shape)
-    earlier = parsed.symbols[..., : sum(codec.groups[:k])]
-    return place.crop_latent(_indices(codec, k, artefact.params, place.latent(earlier)))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _quantise(codec, params, x, mask):
-    return codec.quantise(params, codec.analyse(params, x, mask))["hard"]
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _indices(codec, k, params, earlier):
-    # The function is given the groups before k alone, so that both sides call it alike.
-    unknown = [(0, 0)] * (earlier.ndim - 1) + [(0, codec.latents - earlier.shape[-1])]
-    return codec.coding_scales(params, {"hard": jnp.pad(earlier, unknown)})[k - 1]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _group_bits(codec, params, hard, mask):
-    return codec.group_bits(params, {"hard": hard, "noisy": hard, "mask": mask})
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _render(codec, params, hard, level, uniforms):
-    synset = codec.synthesise(params, codec.complete(params, {"hard": hard}, level, uniforms))
-    return jnp.clip(synset, 0.0, 1.0) if codec.rank else synset

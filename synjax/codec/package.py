@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import container, padding, synonymous, tables
+from synjax.codec import container, padding, prediction, synonymous, tables
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -18,12 +18,14 @@ class Artefact:
       codec: the architecture.
       params: bound parameters.
       tables: `tables.Tables` per latent group.
-      fingerprint: 8 bytes that identify the three.
+      networks: `prediction.network` of every group but the first.
+      fingerprint: 8 bytes that identify the four.
     """
 
     codec: synonymous.Codec
     params: dict
     tables: tuple[tables.Tables, ...]
+    networks: tuple[dict, ...]
     fingerprint: bytes
 
 
@@ -58,4 +60,12 @@ def make(codec, params, lambda_d, lambda_p):
     for group in groups:
         for counts in group.counts:
             digest.update(counts.astype("<i4").tobytes())
-    return Artefact(codec, bound, groups, digest.digest()[:8])
+    networks = tuple(
+        prediction.network(bound["prior"][f"group_{k}"], bound["features"])
+        for k in range(1, codec.levels)
+    )
+    for network in networks:
+        for layer in network.values():
+            for leaf in (layer.weights, layer.bias, layer.shift):
+                digest.update(leaf.astype("<i8").tobytes())
+    return Artefact(codec, bound, groups, networks, digest.digest()[:8])

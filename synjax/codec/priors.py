@@ -168,12 +168,6 @@ def scale_grid():
     return jnp.linspace(*LOG_SCALE_RANGE, SCALES)
 
 
-def scale_index(log_scale):
-    """Index of the nearest log-scale of the grid, int32 of log_scale's shape."""
-    low, high = LOG_SCALE_RANGE
-    return jnp.round((log_scale - low) * ((SCALES - 1) / (high - low))).astype(jnp.int32)
-
-
 def sample(uniforms, log_scale, shape):
     """Draws the integer that a conditional group's coder would have coded, from a uniform.
 

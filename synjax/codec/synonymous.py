@@ -151,21 +151,34 @@ class Codec:
             {"params": params["prior"][f"group_{k}"]}, earlier, params["features"]
         )
 
+    def mixture(self, params, k, log_scale, axes):
+        """The density of group k: (offsets, log_scales, logits), with `axes` axes and components.
+
+        Args:
+          params: bound parameters.
+          k: the group, from 0.
+          log_scale: of group k ≥ 1, [B, *S', groups[k]]; the first group needs none.
+          axes: of the symbols.
+        """
+        own = params["prior"][f"group_{k}"]
+        if k:
+            return priors.conditional_mixture(log_scale, (own["log_ratio"], own["logit"]))
+        factorised = self.prior_network(0).apply({"params": own}, params["features"])
+        lead = (1,) * (axes - 1)
+        return jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape), factorised)
+
     def _mixtures(self, params, hard):
         """Per group the centre and the density (offsets, log_scales, logits) given hard symbols."""
-        symbols = self._split(hard)
-        factorised = self.prior_network(0).apply(
-            {"params": params["prior"]["group_0"]}, params["features"]
-        )
-        lead = (1,) * (hard.ndim - 1)
-        mixtures = [jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape), factorised)]
-        centres = [jnp.zeros_like(symbols[0])]
-        known = symbols[0]
-        for k in range(1, self.levels):
-            centre, log_scale, shape = self._conditional(params, k, known)
+        known = None
+        centres, mixtures = [], []
+        for k, symbols in enumerate(self._split(hard)):
+            centre, log_scale = jnp.zeros_like(symbols), None
+            if k:
+                centre, log_scale, _ = self._conditional(params, k, known)
             centres.append(centre)
-            mixtures.append(priors.conditional_mixture(log_scale, shape))
-            known = jnp.concatenate([known, centre + symbols[k]], -1)
+            mixtures.append(self.mixture(params, k, log_scale, hard.ndim))
+            value = centre + symbols
+            known = value if known is None else jnp.concatenate([known, value], -1)
         return centres, mixtures
 
     def quantise(self, params, latent, key=None, decode_relaxed=False):
@@ -217,8 +230,7 @@ class Codec:
         _, mixtures = self._mixtures(params, symbols["hard"])
         total = []
         for symbol, mixture in zip(self._split(symbols["noisy"]), mixtures, strict=True):
-            information = priors.bits(symbol, *mixture) * symbols["mask"]
-            total.append(information.sum(tuple(range(1, information.ndim))))
+            total.append(masked_bits(symbol, mixture, symbols["mask"]))
         return jnp.stack(total, -1)
 
     def rate(self, params, symbols, level):
@@ -234,19 +246,6 @@ class Codec:
         """
         sent = (jnp.arange(self.levels) < level).astype(jnp.float32)
         return self.group_bits(params, symbols) @ sent
-
-    def coding_scales(self, params, symbols):
-        """Index of the coding table of every symbol of the groups k ≥ 1, given the groups before.
-
-        Args:
-          params: bound parameters.
-          symbols: hard symbols; those of group k and later do not influence the index of group k.
-
-        Returns:
-          List of int32 [B, *S', groups[k]], k = 1…L − 1.
-        """
-        _, mixtures = self._mixtures(params, symbols["hard"])
-        return [priors.scale_index(mixture[1][..., 0]) for mixture in mixtures[1:]]
 
     def uniform_channels(self):
         """K + E: uniforms that one latent position of one member consumes."""
@@ -268,56 +267,94 @@ class Codec:
           synthesis knows which is which. Detail is in coefficients, and of vectors includes where
           in their bins the sent values may have lain.
         """
-        hard = self._split(symbols["hard"])
-        members = 1 if uniforms is None else uniforms.shape[1]
-        sent = [(k < level) for k in range(self.levels)]
-        shared, deviation = hard[0], None
-        if uniforms is not None and self.levels > 1:
-            drawn = self._split(uniforms[..., : self.latents])
-            path = jnp.repeat(hard[0], members, 0)  # [B·M, *S', K_<k]
-            deviation = [jnp.zeros((len(hard[0]), members, *hard[0].shape[1:]))]
-        for k in range(1, self.levels):
-            centre, _, _ = self._conditional(params, k, shared)
-            known = centre + jnp.where(sent[k], hard[k], 0.0)
-            shared = jnp.concatenate([shared, known], -1)
-            if deviation is not None:
-                own, log_scale, shape = self._conditional(params, k, path)
-                u = drawn[k].reshape(own.shape)
-                own = own + priors.sample(u, log_scale, shape)
-                full = jnp.repeat(known, members, 0)
-                own = jnp.where(sent[k], full, own)
-                path = jnp.concatenate([path, own], -1)
-                # Around the difference: the gradient of a sent group is already in `shared`.
-                apart = jax.lax.stop_gradient(own - full)
-                deviation.append(apart.reshape(-1, members, *known.shape[1:]))
-        share = jnp.full((*shared.shape[:-1], 1), 1.0) * (level / self.levels)
-        shared = jnp.concatenate([shared, share], -1)
         if uniforms is None:
+            return self.invent(params, self._expected(params, symbols["hard"], level), level)
+        choices, noise = (
+            uniforms[..., : self.latents],
+            detail.quantile(uniforms[..., self.latents :]),
+        )
+        values = self._expected(params, symbols["hard"], level)
+        apart = self._apart(params, symbols["hard"], level, values, choices)
+        within = None
+        if self.rank == 0:
+            within = self.within_bins(params, symbols["hard"], level, choices)
+        return self.invent(params, values, level, apart, noise, within)
+
+    def _expected(self, params, hard, level):
+        """Values [B, *S', K] of the sent groups, and the conditional means of the others."""
+        values = None
+        for k, symbols in enumerate(self._split(hard)):
+            if k == 0:
+                values = symbols
+                continue
+            centre, _, _ = self._conditional(params, k, values)
+            known = centre + jnp.where(k < level, symbols, 0.0)
+            values = jnp.concatenate([values, known], -1)
+        return values
+
+    def _apart(self, params, hard, level, values, uniforms):
+        """Sampled values less `values`, [B, M, *S', K]: zero in sent groups; without gradient."""
+        members = uniforms.shape[1]
+        values = jnp.repeat(jax.lax.stop_gradient(values), members, 0)  # [B·M, *S', K]
+        path = None
+        drawn = self._split(uniforms.reshape(values.shape))
+        for k, known in enumerate(self._split(values)):
+            if k == 0:
+                path = known
+                continue
+            centre, log_scale, shape = self._conditional(params, k, path)
+            own = centre + priors.sample(drawn[k], log_scale, shape)
+            path = jnp.concatenate([path, jnp.where(k < level, known, own)], -1)
+        apart = jax.lax.stop_gradient(path - values)
+        return apart.reshape(-1, members, *apart.shape[1:])
+
+    def invent(self, params, values, level, apart=None, noise=None, within=None):
+        """The completed latent of given draws.
+
+        Args:
+          params: bound parameters.
+          values: [B, *S', K] in steps, of what all members share.
+          level: scalar 1…L, may be traced.
+          apart: [B, M, *S', K] in steps, how far the sampled groups of a member lie from `values`.
+          noise: [B, M, *S', E], standard normal deviates; None for a decoder without randomness.
+          within: of vectors, from `within_bins`.
+
+        Returns:
+          As `complete`.
+        """
+        share = jnp.full((*values.shape[:-1], 1), 1.0) * (level / self.levels)
+        shared = jnp.concatenate([values, share], -1)
+        if noise is None:
             own = jnp.zeros((len(shared), 1, *shared.shape[1:-1], self.coefficients))
             return {"shared": shared, "detail": own}
         mean, log_sigma = self._detail_of(params, shared)
         amounts = {"params": params["synthesis"]["amount"]}
         amplitude, weight = self.amount_network.apply(amounts, level, params["features"])
-        noise = detail.quantile(uniforms[..., self.latents :])
         own = mean[:, None] + jnp.exp(log_sigma)[:, None] * noise
-        if self.rank == 0:
-            own = own + self._within_bins(params, symbols, level, uniforms)
+        if within is not None:
+            own = own + within
         own = own * modulation.channelwise(amplitude, own)
-        if deviation is not None:
-            step = self._step(params)
-            sampled = jnp.concatenate(deviation, -1)
-            sampled = sampled * modulation.channelwise(weight * step, sampled)
-            own = own + self._pad_latents(sampled)
-        return {"shared": shared, "detail": own}
+        sampled = apart * modulation.channelwise(weight * self._step(params), apart)
+        return {"shared": shared, "detail": own + self._pad_latents(sampled)}
 
-    def _within_bins(self, params, symbols, level, uniforms):
-        """Where in their bins the sent values may have lain, [B, M, *S', E] in coefficients."""
-        _, mixtures = self._mixtures(params, symbols["hard"])
-        drawn = self._split(uniforms[..., : self.latents])
+    def within_bins(self, params, hard, level, uniforms):
+        """Where in their bins the sent values of vectors may have lain.
+
+        Args:
+          params: bound parameters.
+          hard: symbols [B, K].
+          level: scalar 1…L, may be traced.
+          uniforms: [B, M, K] in (0, 1).
+
+        Returns:
+          [B, M, E], in coefficients.
+        """
+        _, mixtures = self._mixtures(params, hard)
+        drawn = self._split(uniforms)
         offsets = []
-        for k, (u, hard) in enumerate(zip(drawn, self._split(symbols["hard"]), strict=True)):
+        for k, (u, symbols) in enumerate(zip(drawn, self._split(hard), strict=True)):
             mixture = jax.tree.map(lambda leaf: leaf[:, None], mixtures[k])
-            own = priors.within_bin(u, hard[:, None], *mixture)
+            own = priors.within_bin(u, symbols[:, None], *mixture)
             offsets.append(jnp.where(k < level, own, 0.0))
         offsets = jnp.concatenate(offsets, -1)
         return self._pad_latents(offsets * modulation.channelwise(self._step(params), offsets))
@@ -422,3 +459,9 @@ class Codec:
         )
         log_gain = self._activity_of(params, mean_member, shared)
         return mean_member[:, None] + texture * detail.upsampled(jnp.exp(log_gain))[:, None]
+
+
+def masked_bits(symbols, mixture, mask):
+    """−log₂ p of symbols [B, *S', C] where the mask [B, *S', 1] is one: bits [B]."""
+    information = priors.bits(symbols, *mixture) * mask
+    return information.sum(tuple(range(1, information.ndim)))

@@ -44,6 +44,11 @@ class Tables:
         return -np.log2([counts.max() / TOTAL for counts in self.counts])
 
     @functools.cached_property
+    def ends(self):
+        """Of each table the sums of its counts up to and with every entry."""
+        return tuple(np.cumsum(counts) for counts in self.counts)
+
+    @functools.cached_property
     def models(self):
         """The tables as the range coder wants them."""
         # Counts of TOTAL are exact in float64, and so is the coder's rescaling of their sums.
@@ -113,81 +118,122 @@ def integer_counts(probabilities):
     return counts
 
 
-def encode(tables, indices, symbols):
-    """Range-codes symbols, all symbols of one table after another.
+class Encoder:
+    """Range-codes symbols into one payload, part after part."""
+
+    def __init__(self):
+        """Nothing is coded yet."""
+        self._encoder = constriction.stream.queue.RangeEncoder()
+
+    def write(self, tables, indices, symbols):
+        """Codes a part: all symbols of one table after another, then what escaped.
+
+        Args:
+          tables: of the symbols' densities.
+          indices: integers [n], the table of each symbol.
+          symbols: integers [n].
+
+        Raises:
+          ValueError: a symbol beyond ±`MAX_SYMBOL`, or an index without a table.
+        """
+        symbols = np.asarray(symbols, np.int64)
+        largest = np.abs(symbols).max(initial=0)
+        if largest > MAX_SYMBOL:
+            raise ValueError(f"symbols must be within ±{MAX_SYMBOL}, got a magnitude of {largest}")
+        order, runs = _by_table(tables, indices)
+        values, radii = symbols[order], tables.radii[np.asarray(indices)[order]]
+        escaped = np.abs(values) > radii
+        entries = np.where(escaped, 2 * radii + 1, values + radii).astype(np.int32)
+        for t, run in runs:
+            self._encoder.encode(entries[run], tables.models[t])
+        _encode_escapes(self._encoder, values[escaped], radii[escaped])
+
+    def payload(self):
+        """What was written, bytes in little-endian words of 32 bits."""
+        return self._encoder.get_compressed().astype("<u4").tobytes()
+
+
+class Decoder:
+    """Reads a payload part by part, in the order in which it was written."""
+
+    def __init__(self, payload):
+        """Raises ValueError: a payload that is no whole number of words."""
+        if len(payload) % 4:
+            raise ValueError(
+                f"a payload is a whole number of 4-byte words, got {len(payload)} bytes"
+            )
+        words = np.frombuffer(payload, "<u4").astype(np.uint32)
+        self._decoder = constriction.stream.queue.RangeDecoder(words)
+
+    def read(self, tables, indices):
+        """The symbols of a part.
+
+        Args:
+          tables: the encoder's.
+          indices: the encoder's, [n].
+
+        Returns:
+          Symbols int32 [n].
+
+        Raises:
+          ValueError: an index without a table, or a payload that no encoder writes. Most wrong
+            payloads decode to wrong symbols: checksums are the caller's part.
+        """
+        order, runs = _by_table(tables, indices)
+        radii = tables.radii[np.asarray(indices)[order]]
+        values = np.empty(len(order), np.int64)
+        try:
+            for t, run in runs:
+                values[run] = self._decoder.decode(tables.models[t], run.stop - run.start)
+            values -= radii
+            escaped = values > radii
+            values[escaped] = _decode_escapes(self._decoder, radii[escaped])
+        except AssertionError as error:
+            raise ValueError("the payload is no code word of these tables") from error
+        if np.abs(values).max(initial=0) > MAX_SYMBOL:
+            raise ValueError(f"the payload holds a symbol beyond ±{MAX_SYMBOL}")
+        symbols = np.empty(len(order), np.int32)
+        symbols[order] = values
+        return symbols
+
+
+def sample(tables, indices, uniforms):
+    """Draws symbols from the densities that would have coded them, by the inverse of their CDF.
 
     Args:
-      tables: of the symbols' group.
+      tables: of the densities.
       indices: integers [n], the table of each symbol.
-      symbols: integers [n].
-
-    Returns:
-      The payload: bytes, in little-endian words of 32 bits.
-
-    Raises:
-      ValueError: a symbol beyond ±`MAX_SYMBOL`, or an index without a table.
-    """
-    symbols = np.asarray(symbols, np.int64)
-    largest = np.abs(symbols).max(initial=0)
-    if largest > MAX_SYMBOL:
-        raise ValueError(f"symbols must be within ±{MAX_SYMBOL}, got a magnitude of {largest}")
-    order, runs = _by_table(tables, indices)
-    values, radii = symbols[order], tables.radii[np.asarray(indices)[order]]
-    escaped = np.abs(values) > radii
-    entries = np.where(escaped, 2 * radii + 1, values + radii).astype(np.int32)
-    encoder = constriction.stream.queue.RangeEncoder()
-    for model, run in runs:
-        encoder.encode(entries[run], model)
-    _encode_escapes(encoder, values[escaped], radii[escaped])
-    return encoder.get_compressed().astype("<u4").tobytes()
-
-
-def decode(tables, indices, payload):
-    """The inverse of `encode`.
-
-    Args:
-      tables: the encoder's.
-      indices: the encoder's, [n].
-      payload: bytes from `encode`.
+      uniforms: uint32 [n]: the upper half chooses the entry, the lowest bit the sign of an escape,
+        which is drawn as the nearest symbol that has no entry.
 
     Returns:
       Symbols int32 [n].
 
     Raises:
-      ValueError: an index without a table, or a payload that no encoder writes. Most wrong
-        payloads decode to wrong symbols: checksums are the caller's part.
+      ValueError: an index without a table.
     """
     order, runs = _by_table(tables, indices)
+    uniforms = np.asarray(uniforms, np.uint32)[order]
     radii = tables.radii[np.asarray(indices)[order]]
-    if len(payload) % 4:
-        raise ValueError(f"a payload is a whole number of 4-byte words, got {len(payload)} bytes")
-    words = np.frombuffer(payload, "<u4").astype(np.uint32)
-    decoder = constriction.stream.queue.RangeDecoder(words)
     values = np.empty(len(order), np.int64)
-    try:
-        for model, run in runs:
-            values[run] = decoder.decode(model, run.stop - run.start)
-        values -= radii
-        escaped = values > radii
-        values[escaped] = _decode_escapes(decoder, radii[escaped])
-    except AssertionError as error:
-        raise ValueError("the payload is no code word of these tables") from error
-    if np.abs(values).max(initial=0) > MAX_SYMBOL:
-        raise ValueError(f"the payload holds a symbol beyond ±{MAX_SYMBOL}")
+    for t, run in runs:
+        values[run] = np.searchsorted(tables.ends[t], uniforms[run] >> 16, side="right")
+    values -= radii
+    values = np.where((values > radii) & (uniforms % 2 == 1), -values, values)
     symbols = np.empty(len(order), np.int32)
     symbols[order] = values
     return symbols
 
 
 def _by_table(tables, indices):
-    """The stable order by table, and (model, slice of the ordered) for each table that occurs."""
+    """The stable order by table, and (table, slice of the ordered) for each one that occurs."""
     indices = np.asarray(indices)
     if indices.size and not 0 <= indices.min() <= indices.max() < len(tables.counts):
         raise ValueError(f"table indices must be in 0…{len(tables.counts) - 1}")
     order = np.argsort(indices.astype(np.uint16), kind="stable")  # a radix sort up to 16 bits
     ends = np.cumsum(np.bincount(indices, minlength=len(tables.counts)))
     starts = np.concatenate([[0], ends[:-1]])
-    runs = [(tables.models[t], slice(starts[t], ends[t])) for t in np.flatnonzero(ends > starts)]
+    runs = [(t, slice(starts[t], ends[t])) for t in np.flatnonzero(ends > starts)]
     return order, runs
 
 

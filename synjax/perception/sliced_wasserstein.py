@@ -192,7 +192,7 @@ class SlicedWasserstein(base.Fixed):
 
 
 def _distance(real, *members):
-    """Of sorted projections, mean W₂² between real and members, less half of that between members if there are several."""
+    """Mean W₂² of sorted projections: real to members, less half of that between members."""
     found = jnp.stack([_of_quantiles(real, member).mean() for member in members]).mean()
     pairs = list(itertools.combinations(members, 2))
     if not pairs:

@@ -1,0 +1,188 @@
+"""Analysis and synthesis on a device, large pictures in windows: all of a stream that is floats."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from synjax.codec import addresses, padding, parsing, prediction, tables, tiles
+
+
+def place(codec, shape):
+    """The `padding.Padding` of a signal of this shape."""
+    return padding.Padding(shape, codec.stride if codec.rank else 1, codec.rank > 0)
+
+
+def halo(codec):
+    """Samples by which windows overlap on each side: more than any network sees (Flax modules)."""
+    needed = 4 * codec.stride + 64  # two residual blocks at the stride, four layers at 8, 4 and 4
+    return -(-needed // codec.stride) * codec.stride
+
+
+def analyse(artefact, x):
+    """g_a of one signal.
+
+    Args:
+      artefact: `package.Artefact`.
+      x: float32 [*S, C], or vectors [N, n].
+
+    Returns:
+      y float32 [*S', K] in steps.
+    """
+    codec = artefact.codec
+    at = place(codec, x.shape)
+    x = at.signal(x)
+    if codec.rank == 0:
+        return np.asarray(_analyse(codec, artefact.params, x))[: at.shape[0]]
+    y = np.empty((*at.bucket_sizes, codec.latents), np.float32)
+    for window in tiles.windows(x.shape[:2], padding.WINDOW, halo(codec)):
+        found = np.asarray(_analyse(codec, artefact.params, x[window.outer][None]))[0]
+        inner, within = (_divided(part, codec.stride) for part in (window.inner, window.within))
+        y[inner] = found[within]
+    return y[tuple(slice(size) for size in at.latent_sizes)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Member:
+    """What one member has of its own, but for the detail, which is drawn where it is needed.
+
+    Attributes:
+      key, address: of its detail, see `addresses`.
+      uniforms: uint32 [*S', K]; choose the unsent symbols, and where vectors lie in their bins.
+      apart: float32 [*S', K], its values less those that all members share, in steps.
+    """
+
+    key: int
+    address: int
+    uniforms: np.ndarray
+    apart: np.ndarray
+
+    def detail(self, window, sizes, channels):
+        """Normal deviates int16 [*window, E] of a window of the latent, zero outside of S'."""
+        rows, columns = window
+        own = np.zeros((rows.stop - rows.start, columns.stop - columns.start, channels), np.int16)
+        count = min(columns.stop, sizes[1]) - columns.start
+        for row in range(rows.start, min(rows.stop, sizes[0])):
+            first = (row * sizes[1] + columns.start) * channels
+            drawn = addresses.normals(self.key, self.address, first, count * channels)
+            own[row - rows.start, :count] = drawn.reshape(count, channels)
+        return own
+
+
+def member(artefact, address, symbols, values):
+    """A member of the synset of symbols: unsent groups are sampled from what would code them.
+
+    Args:
+      artefact: `package.Artefact`.
+      address: j.
+      symbols: those that were sent, int32 [*S', K_≤level].
+      values: int64 [*S', K], what all members share.
+
+    Returns:
+      `Member`.
+    """
+    codec, sizes = artefact.codec, symbols.shape[:-1]
+    sent = symbols.shape[-1]
+    key = addresses.checksum(symbols)
+    uniforms = addresses.uniforms(key, address, values.size).reshape(values.shape)
+
+    def choose(k, centre, scale):
+        if sum(codec.groups[:k]) < sent:
+            return parsing.group(codec, symbols, k)
+        indices = parsing.table_indices(codec, k, scale, sizes)
+        own = parsing.group(codec, uniforms, k)
+        drawn = tables.sample(artefact.tables[k], indices.ravel(), own.ravel())
+        return drawn.reshape(centre.shape)
+
+    own = parsing.follow(artefact, sizes, choose, codec.levels).values
+    return Member(key, address, uniforms, _in_steps(own - values))
+
+
+def render(artefact, shape, symbols, values, level, members):
+    """g_s of members, or of what they share.
+
+    Args:
+      artefact: `package.Artefact`.
+      shape: of x.
+      symbols: those that were sent, int32 [*S', K_≤level].
+      values: int64 [*S', K], what all members share.
+      level: 1…L.
+      members: list of `Member`; empty for the reconstruction without randomness.
+
+    Returns:
+      float32 [max(M, 1), *S, C] or [max(M, 1), N, n]; pictures are clipped to [0, 1].
+    """
+    codec, params = artefact.codec, artefact.params
+    at = place(codec, shape)
+    shared = at.latent(_in_steps(values), "edge")
+    apart = [at.latent(member.apart) for member in members]
+    if codec.rank == 0:
+        own = None
+        if members:
+            hard = np.pad(symbols, [(0, 0), (0, codec.latents - symbols.shape[-1])])
+            noise = [_vector_detail(m, shape[0], codec.coefficients) for m in members]
+            own = {
+                "apart": np.stack(apart, 1),
+                "noise": np.stack([at.latent(n) for n in noise], 1),
+                "hard": at.latent(hard),
+                "uniforms": np.stack([at.latent(m.uniforms) for m in members], 1),
+            }
+        synset = np.asarray(_render(codec, params, shared, level, own))
+        return synset.swapaxes(0, 1)[:, : shape[0]]
+    synset = np.empty((max(len(members), 1), *shape), np.float32)
+    margin = halo(codec) // codec.stride
+    for window in tiles.windows(at.bucket_sizes, padding.WINDOW // codec.stride, margin):
+        own = None
+        if members:
+            noise = [m.detail(window.outer, at.latent_sizes, codec.coefficients) for m in members]
+            own = {
+                "apart": np.stack([a[window.outer] for a in apart])[None],
+                "noise": np.stack(noise)[None],
+            }
+        x = np.asarray(_render(codec, params, shared[window.outer][None], level, own))[0]
+        inner, within = (_multiplied(part, codec.stride) for part in (window.inner, window.within))
+        kept = x[(slice(None), *within)]
+        target = synset[(slice(None), *inner)]  # pixels beyond the picture fall away
+        target[:] = kept[:, : target.shape[1], : target.shape[2]]
+    return synset
+
+
+def _vector_detail(member, count, channels):
+    drawn = addresses.normals(member.key, member.address, 0, count * channels)
+    return drawn.reshape(count, channels)
+
+
+def _in_steps(values):
+    return (values / 2.0**prediction.FRACTION).astype(np.float32)
+
+
+def _divided(slices, by):
+    return tuple(slice(part.start // by, part.stop // by) for part in slices)
+
+
+def _multiplied(slices, by):
+    return tuple(slice(part.start * by, part.stop * by) for part in slices)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _analyse(codec, params, x):
+    return codec.analyse(params, x)["y"]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _render(codec, params, values, level, own):
+    """Synset [B, M, *S, C] of values [B, *S', K]; own holds [B, M, *S', …] per member, or None."""
+    if own is None:
+        latent = codec.invent(params, values, level)
+    else:
+        noise = own["noise"].astype(jnp.float32) / 2**addresses.DETAIL_FRACTION
+        within = None
+        if codec.rank == 0:
+            hard = own["hard"].astype(jnp.float32)
+            uniforms = ((own["uniforms"] >> 9).astype(jnp.float32) + 0.5) / 2**23
+            within = codec.within_bins(params, hard, level, uniforms)
+        latent = codec.invent(params, values, level, own["apart"], noise, within)
+    synset = codec.synthesise(params, latent)
+    return jnp.clip(synset, 0.0, 1.0) if codec.rank else synset
