@@ -36,7 +36,7 @@ def get_config(arg=""):
         "name": "sliced_wasserstein",
         "space": "vector",
         "directions": 24,
-        "axes_per_step": 8,
+        "axes_per_step": 32,
         "unbiased": True,
     }
     shared = {

@@ -15,7 +15,6 @@ from synjax.codec import (
     container,
     modulation,
     padding,
-    parsing,
     prediction,
     rendering,
     synonymous,
@@ -40,12 +39,11 @@ def _picture(height, width, seed=0):
     return np.clip(0.5 + 3 * smooth, 0, 1).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def params():
+def _disturbed(codec):
     """Initial parameters, disturbed so that every network has a say."""
     x = np.stack([_picture(128, 128, seed) for seed in range(10, 16)])
     # This generator is compiled several times faster than the default one.
-    initial = CODEC.init(jax.random.key(0, impl="rbg"), x)
+    initial = codec.init(jax.random.key(0, impl="rbg"), x)
     rng = np.random.default_rng(0)
     disturbed = jax.tree.map(
         lambda leaf: leaf + 0.02 * rng.standard_normal(leaf.shape).astype(np.float32), initial
@@ -56,8 +54,81 @@ def params():
 
 
 @pytest.fixture(scope="module")
+def params():
+    return _disturbed(CODEC)
+
+
+@pytest.fixture(scope="module")
 def artefact(params):
     return bitstream.make(CODEC, params, 100.0, 1.0)
+
+
+PRIORS = {
+    "factorised": {"groups": (24,)},
+    "hyper": {"groups": (24,), "hyper": 4},
+    "grouped": {"hyper": 4, "context": True},
+    "checkerboard": {"context": True},
+}
+
+
+@pytest.fixture(scope="module", params=PRIORS)
+def other_prior(request):
+    codec = dataclasses.replace(CODEC, **PRIORS[request.param])
+    return bitstream.make(codec, _disturbed(codec), 100.0, 1.0)
+
+
+@pytest.mark.parametrize("size", [(17, 5), (130, 64)])
+def test_streams_of_every_prior_come_back(other_prior, size):
+    x = _picture(*size)
+    codec = other_prior.codec
+    analysed = bitstream.analyse(other_prior, x)
+    assert np.any(analysed.hyper) == (codec.hyper > 0)
+    for level in range(1, codec.levels + 1):
+        stream = bitstream.encode(other_prior, x, level)
+        parsed = bitstream.parse(other_prior, stream)
+        sent = sum(codec.groups[:level])
+        np.testing.assert_array_equal(parsed.symbols[..., :sent], analysed.symbols[..., :sent])
+        np.testing.assert_array_equal(parsed.hyper, analysed.hyper)
+        ideal = bitstream.estimated_bits(other_prior, parsed).sum()
+        exact = 8 * (len(stream) - bitstream.header_size(stream))
+        assert 0.99 * ideal <= exact <= 1.01 * ideal + 64 * level
+
+
+def test_the_device_and_the_host_agree_on_rate_and_values(other_prior):
+    """The real-valued chain that is trained, and the integers that code."""
+    codec = other_prior.codec
+    parsed = bitstream.analyse(other_prior, _picture(128, 128))
+    symbols = {name: parsed.symbols[None].astype(np.float32) for name in ("hard", "noisy")}
+    symbols["mask"] = np.ones((1, 8, 8, 1), np.float32)
+    if codec.hyper:
+        hyper = parsed.hyper[None].astype(np.float32)
+        symbols["hyper"] = {"hard": hyper, "noisy": hyper}
+    bits = jax.jit(codec.group_bits)(other_prior.params, symbols)
+    host = bitstream.estimated_bits(other_prior, parsed)
+    np.testing.assert_allclose(bits, host, rtol=2e-3)
+    values = bitstream._given(other_prior, parsed, codec.levels).values
+    completed = jax.jit(codec.complete)(other_prior.params, symbols, codec.levels)
+    shared = completed["shared"][0, ..., :-1]
+    np.testing.assert_allclose(values / 2**prediction.FRACTION, shared, atol=0.05)
+    synset = bitstream.render(other_prior, parsed, members=2)
+    assert np.mean(np.abs(synset[0] - synset[1])) > 1e-3
+
+
+def test_context_sees_the_other_colour_and_never_its_own(params):
+    codec = dataclasses.replace(CODEC, context=True)
+    one = bitstream.make(codec, _disturbed(codec), 100.0, 1.0)
+    parsed = bitstream.analyse(one, _picture(128, 128))
+    before = bitstream._given(one, parsed, 2).scales
+    colours = np.indices((8, 8)).sum(0) % 2
+    for colour, name in ((0, "group_0_rest"), (1, "group_1")):
+        symbols = parsed.symbols + 40 * (colours == colour)[..., None]
+        after = bitstream._given(one, dataclasses.replace(parsed, symbols=symbols), 2).scales
+        assert np.any(after[name] != before[name])
+    symbols = parsed.symbols.copy()
+    symbols[..., 6:] += 40 * (colours == 1)[..., None]
+    after = bitstream._given(one, dataclasses.replace(parsed, symbols=symbols), 2).scales
+    for name in ("group_0_rest", "group_1", "group_1_rest"):
+        np.testing.assert_array_equal(after[name], before[name])
 
 
 @pytest.fixture(scope="module")
@@ -89,28 +160,17 @@ def test_a_picture_of_any_size_comes_back(artefact, size):
     assert np.mean((x_hat[0] - x) ** 2) < 0.3 * np.mean((0.5 - x) ** 2)
 
 
-def _followed(artefact, parsed):
-    """The trace of all groups of parsed symbols."""
-    codec = artefact.codec
-    return parsing.follow(
-        artefact,
-        parsed.symbols.shape[:-1],
-        lambda k, *_: parsing.group(codec, parsed.symbols, k),
-        codec.levels,
-    )
-
-
 def test_several_table_indices_occur(artefact):
     """The round trips above would prove little if the tables of group 2 were all the same."""
-    found = _followed(artefact, bitstream.analyse(artefact, _picture(130, 64)))
-    assert len(np.unique(prediction.table_index(found.scales[1]))) >= 5
+    found = bitstream._given(artefact, bitstream.analyse(artefact, _picture(130, 64)), 2)
+    assert len(np.unique(prediction.table_index(found.scales["group_1"]))) >= 5
 
 
 def test_the_decoder_predicts_what_the_encoder_predicted(artefact):
     """Beside a picture's edge too, where the bucket goes on."""
     x = _picture(50, 50)
-    found = _followed(artefact, bitstream.analyse(artefact, x))
-    offset = rendering.analyse(artefact, x) - found.values / 2**prediction.FRACTION
+    found = bitstream._given(artefact, bitstream.analyse(artefact, x), 2)
+    offset = rendering.analyse(artefact, x)["y"] - found.values / 2**prediction.FRACTION
     assert np.abs(offset).max() <= 0.5 + 1e-3
 
 
@@ -268,7 +328,7 @@ def test_one_compilation_serves_all_trials_and_all_sizes_of_a_bucket(artefact, p
             for members in (1, 2, 3):
                 bitstream.render(one, parsed, members=members, level=level)
 
-    functions = (rendering._analyse, rendering._render, bitstream._group_bits)
+    functions = (rendering._analyse, rendering._render, bitstream._bits)
     everything(artefact, _picture(60, 60))
     before = [function._cache_size() for function in functions]
     for one, size in ((other, (60, 60)), (artefact, (1, 128)), (other, (77, 3))):
@@ -280,14 +340,14 @@ def test_one_compilation_serves_all_trials_and_all_sizes_of_a_bucket(artefact, p
 def test_large_pictures_in_windows_are_what_they_are_as_a_whole(artefact, monkeypatch, size):
     """The window is smaller here; its halo is the one that the networks need."""
     x = _picture(*size)
-    y = rendering.analyse(artefact, x)
+    y = rendering.analyse(artefact, x)["y"]
     parsed = bitstream.analyse(artefact, x)
     levels = (1, 2)
     whole = [bitstream.render(artefact, parsed, members=2, level=level) for level in levels]
     monkeypatch.setattr(padding, "WINDOW", 384)
     place = rendering.place(CODEC, x.shape)
     assert max(place.bucket_sizes) * 16 > padding.WINDOW > 2 * rendering.halo(CODEC)
-    np.testing.assert_allclose(rendering.analyse(artefact, x), y, atol=1e-3)
+    np.testing.assert_allclose(rendering.analyse(artefact, x)["y"], y, atol=1e-3)
     for level, expected in zip(levels, whole, strict=True):
         found = bitstream.render(artefact, parsed, members=2, level=level)
         np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -296,7 +356,7 @@ def test_large_pictures_in_windows_are_what_they_are_as_a_whole(artefact, monkey
 def test_a_halo_that_is_too_small_would_be_seen(artefact, monkeypatch):
     """The test above can fail."""
     x = _picture(400, 300)
-    y = rendering.analyse(artefact, x)
+    y = rendering.analyse(artefact, x)["y"]
     monkeypatch.setattr(padding, "WINDOW", 128)
     monkeypatch.setattr(rendering, "halo", lambda codec: 0)
-    assert np.abs(rendering.analyse(artefact, x) - y).max() > 1e-2
+    assert np.abs(rendering.analyse(artefact, x)["y"] - y).max() > 1e-2

@@ -83,8 +83,10 @@ def test_table_indices_depend_on_earlier_groups_alone(artefact, k):
     symbols = bitstream.analyse(artefact, _vectors(50)).symbols
 
     def scales(symbols):
-        given = lambda j, *_: parsing.group(CODEC, symbols, j)  # noqa: E731
-        return parsing.follow(artefact, (50,), given, CODEC.levels).scales[k]
+        def given(part, *_):
+            return parsing.group(CODEC, symbols, part.group)
+
+        return parsing.follow(artefact, (50,), given, CODEC.levels).scales[f"group_{k}"]
 
     first = sum(CODEC.groups[:k])
     later, earlier = symbols.copy(), symbols.copy()

@@ -82,8 +82,9 @@ def test_tables_are_those_of_the_learned_densities():
         },
         "group_1": {"log_ratio": jnp.float32(np.log(3)), "logit": jnp.float32(np.log(0.25))},
     }
-    codec = types.SimpleNamespace(groups=(1, 5), levels=2)
-    first, second = tables.build(codec, {"prior": prior, "features": jnp.ones(1)})
+    codec = types.SimpleNamespace(groups=(1, 5), hyper=0, context=False)
+    built = tables.build(codec, {"prior": prior, "features": jnp.ones(1)})
+    first, second = built["group_0"], built["group_1"]
     assert len(first.counts) == 1
     assert len(second.counts) == priors.SCALES
     mixture = sum(w * _logistic(s, o) for w, s, o in zip(weights, scale[0], offset[0], strict=True))
@@ -101,8 +102,8 @@ def test_tables_are_those_of_the_learned_densities():
 def test_a_density_that_is_not_finite_gives_no_table():
     broken = {"offsets": jnp.full((1, 3), jnp.nan), "log_scales": jnp.zeros((1, 3))}
     prior = {"group_0": broken | {"logits": jnp.zeros((1, 3))}}
-    codec = types.SimpleNamespace(groups=(1,), levels=1)
-    with pytest.raises(ValueError, match="group 1 are not finite"):
+    codec = types.SimpleNamespace(groups=(1,), hyper=0, context=False)
+    with pytest.raises(ValueError, match="'group_0' of the prior is not finite"):
         tables.build(codec, {"prior": prior, "features": jnp.ones(1)})
 
 

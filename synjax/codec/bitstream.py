@@ -10,16 +10,18 @@ import math
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from synjax.codec import (
     addresses,
+    chain,
     container,
     package,
     parsing,
     prediction,
+    priors,
     rendering,
-    synonymous,
     tables,
 )
 
@@ -38,11 +40,13 @@ class Parsed:
       shape: of x.
       level: 1…L, the number of groups that are known.
       symbols: int32 [*S', K] without padding, zero in groups beyond the level.
+      hyper: int32 [*coarse S', hyper], those of the hyper-latent; no channels if there is none.
     """
 
     shape: tuple[int, ...]
     level: int
     symbols: np.ndarray
+    hyper: np.ndarray
 
 
 def encode(artefact, x, level=None):
@@ -66,13 +70,15 @@ def encode(artefact, x, level=None):
     found = _analysed(artefact, x)
     groups, payloads = [], []
     for k in range(level):
-        symbols = parsing.group(codec, found.symbols, k)
-        indices = parsing.table_indices(codec, k, found.scales[k], symbols.shape[:-1])
         encoder = tables.Encoder()
-        encoder.write(artefact.tables[k], indices.ravel(), symbols.ravel())
+        for part in _parts(codec, k):
+            where = parsing.positions(part, found.symbols.shape[:-1])
+            indices = parsing.table_indices(part, found.scales[part.name], where)
+            symbols = _own(codec, found, part)[where]
+            encoder.write(artefact.tables[part.name], indices.ravel(), symbols.ravel())
         payload = encoder.payload()
         groups.append(
-            container.Group(len(payload), zlib.crc32(payload), addresses.checksum(symbols))
+            container.Group(len(payload), zlib.crc32(payload), _checksum(codec, found, k))
         )
         payloads.append(payload)
     sample_bits = 32  # x arrives as floats
@@ -96,7 +102,8 @@ def analyse(artefact, x):
       ValueError: as `encode`.
     """
     x = _checked(artefact.codec, x)
-    return Parsed(x.shape, artefact.codec.levels, _analysed(artefact, x).symbols)
+    found = _analysed(artefact, x)
+    return Parsed(x.shape, artefact.codec.levels, found.symbols, found.hyper)
 
 
 def parse(artefact, stream):
@@ -125,29 +132,38 @@ def parse(artefact, stream):
     place = rendering.place(codec, shape)
     if place.positions * codec.latents > MAX_SYMBOLS:
         raise BitstreamError(f"shape {shape} is too large for one stream")
+    sizes = place.latent_sizes
     for k, payload in enumerate(payloads):
         # No symbol is free: what so few bytes cannot hold is refused before it takes memory.
-        least = artefact.tables[k].least_bits
-        least = least.sum() if k == 0 else least.min() * codec.groups[k]
-        if 0.99 * least * math.prod(place.latent_sizes) > 8 * len(payload) + 64:
+        least = sum(_least_bits(artefact, part, sizes) for part in _parts(codec, k))
+        if 0.99 * least > 8 * len(payload) + 64:
             raise BitstreamError(
                 f"shape {shape} needs more than the {len(payload)} bytes of group {k + 1}"
             )
+    decoders = [None] * len(payloads)
+    symbols = [[] for _ in payloads]
 
-    def decode_group(k, centre, scale):
-        indices = parsing.table_indices(codec, k, scale, place.latent_sizes)
+    def decoded(part, centre, scale):
+        k, where = part.group, parsing.positions(part, sizes)
+        if part.colour != 1:
+            symbols[k].append(np.zeros(centre.shape, np.int32))
+        indices = parsing.table_indices(part, scale, where)
         try:
-            symbols = tables.Decoder(payloads[k]).read(artefact.tables[k], indices.ravel())
+            decoders[k] = decoders[k] or tables.Decoder(payloads[k])
+            read = decoders[k].read(artefact.tables[part.name], indices.ravel())
         except ValueError as error:
             raise BitstreamError(f"group {k + 1}: {error}") from error
-        if addresses.checksum(symbols) != header.groups[k].symbols_checksum:
-            raise BitstreamError(f"symbol checksum of group {k + 1} does not match")
-        return symbols.reshape(centre.shape)
+        symbols[k][-1][where] = read.reshape(indices.shape)
+        if part == _parts(codec, k)[-1]:
+            checksum = addresses.checksum(np.concatenate([own.ravel() for own in symbols[k]]))
+            if checksum != header.groups[k].symbols_checksum:
+                raise BitstreamError(f"symbol checksum of group {k + 1} does not match")
+        return symbols[k][-1]
 
-    found = parsing.follow(artefact, place.latent_sizes, decode_group, len(payloads))
+    found = parsing.follow(artefact, sizes, decoded, len(payloads))
     missing = codec.latents - found.symbols.shape[-1]
-    symbols = np.pad(found.symbols, [(0, 0)] * (found.symbols.ndim - 1) + [(0, missing)])
-    return Parsed(shape, len(payloads), symbols)
+    padded = np.pad(found.symbols, [(0, 0)] * (found.symbols.ndim - 1) + [(0, missing)])
+    return Parsed(shape, len(payloads), padded, found.hyper)
 
 
 def render(artefact, parsed, members=1, first=0, level=None):
@@ -170,24 +186,21 @@ def render(artefact, parsed, members=1, first=0, level=None):
     level = _level(level, parsed.level)
     if members < 0 or first < 0:
         raise ValueError(f"members and first must not be negative, got {members} and {first}")
-    sent = np.ascontiguousarray(parsed.symbols[..., : sum(codec.groups[:level])])
-
-    def known(k, centre, scale):
-        """Of unsent groups the conditional mean."""
-        del scale
-        return parsing.group(codec, sent, k) if k < level else np.zeros_like(centre)
-
-    values = parsing.follow(artefact, sent.shape[:-1], known, codec.levels).values
+    sent = _given(artefact, parsed, level)
+    values = _given(artefact, dataclasses.replace(parsed, level=level), codec.levels).values
+    rendered = functools.partial(
+        rendering.render, artefact, parsed.shape, sent.symbols, values, level
+    )
     if members == 0:
-        return rendering.render(artefact, parsed.shape, sent, values, level, [])
+        return rendered([])
+    key = addresses.checksum(sent.symbols)
     synset = np.empty((members, *parsed.shape), np.float32)
     for done in range(0, members, MEMBERS_PER_CALL):
         wanted = synset[done : done + MEMBERS_PER_CALL]
         addressed = range(first + done, first + done + len(wanted))
-        own = [rendering.member(artefact, j, sent, values) for j in addressed]
+        own = [rendering.member(artefact, j, key, sent, values) for j in addressed]
         own += own[-1:] * (MEMBERS_PER_CALL - len(own))  # one shape for all calls
-        x = rendering.render(artefact, parsed.shape, sent, values, level, own)
-        wanted[:] = x[: len(wanted)]
+        wanted[:] = rendered(own)[: len(wanted)]
     return synset
 
 
@@ -214,29 +227,74 @@ def estimated_bits(artefact, parsed):
     """
     codec = artefact.codec
     place = rendering.place(codec, parsed.shape)
-    mask = place.latent(np.ones((*place.latent_sizes, 1), np.float32))
-
-    def given(k, *_):
-        return parsing.group(codec, parsed.symbols, k)
-
-    found = parsing.follow(artefact, place.latent_sizes, given, parsed.level)
+    found = _given(artefact, parsed, parsed.level)
     count = 1 if codec.rank else parsed.shape[0]
     bits = np.zeros((count, codec.levels))
-    for k in range(parsed.level):
-        log_scale = None if k == 0 else place.latent(prediction.log_scale(found.scales[k]))
-        hard = place.latent(given(k)).astype(np.float32)
-        arrays = (hard, log_scale, mask)
-        if codec.rank:
-            arrays = jax.tree.map(lambda array: array[None], arrays)
-        of_group = _group_bits(codec, k, artefact.params, *arrays)
-        bits[:, k] = np.asarray(of_group, np.float64)[:count]
+    for part in chain.parts(codec):
+        if part.group < parsed.level:
+            bits[:, part.group] += _part_bits(artefact, place, found, part)[:count]
     return bits
 
 
+def _part_bits(artefact, place, found, part):
+    """−log₂ p of a part, float64 [B] of the bucket."""
+    codec, scale = artefact.codec, found.scales[part.name]
+    where = parsing.positions(part, place.latent_sizes)
+    arrays = {"hard": _own(codec, found, part), "where": where[..., None]}
+    if scale is not None:
+        arrays["log_scale"] = prediction.log_scale(scale)
+    if not part.is_hyper:
+        arrays = {name: place.latent(array) for name, array in arrays.items()}
+    if codec.rank:
+        arrays = {name: array[None] for name, array in arrays.items()}
+    return np.asarray(_bits(codec, part, artefact.params, arrays), np.float64)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _group_bits(codec, k, params, hard, log_scale, mask):
-    mixture = codec.mixture(params, k, log_scale, hard.ndim)
-    return synonymous.masked_bits(hard, mixture, mask)
+def _bits(codec, part, params, arrays):
+    hard = arrays["hard"].astype(jnp.float32)
+    mixture = chain.mixture(codec, params, part, arrays.get("log_scale"), hard.ndim)
+    bits = priors.bits(hard, *mixture) * arrays["where"]
+    return bits.sum(tuple(range(1, bits.ndim)))
+
+
+def _parts(codec, k):
+    """The parts of the chain that are sent in the payload of group k (from 0)."""
+    return [part for part in chain.parts(codec) if part.group == k]
+
+
+def _own(codec, found, part):
+    """The symbols of a part, at all positions: [*S', C]."""
+    return found.hyper if part.is_hyper else parsing.group(codec, found.symbols, part.group)
+
+
+def _checksum(codec, found, k):
+    """CRC32 of the symbols of a group, of the first with those of the hyper-latent before it."""
+    symbols = parsing.group(codec, found.symbols, k)
+    if k == 0 and codec.hyper:
+        symbols = np.concatenate([found.hyper.ravel(), symbols.ravel()])
+    return addresses.checksum(symbols)
+
+
+def _least_bits(artefact, part, sizes):
+    """What the symbols of a part cost at least."""
+    least = artefact.tables[part.name].least_bits
+    per_position = least.min() * part.channels if part.known else least.sum()
+    sizes = chain.coarse_sizes(sizes) if part.is_hyper else sizes
+    positions = math.prod(sizes)
+    return per_position * (positions if part.colour is None else positions // 2)
+
+
+def _given(artefact, parsed, level):
+    """The `parsing.Trace` of symbols that are known; of unsent groups the conditional mean."""
+    codec = artefact.codec
+    known = sum(codec.groups[: parsed.level])
+    symbols = np.where(np.arange(codec.latents) < known, parsed.symbols, 0)
+
+    def given(part, *_):
+        return parsed.hyper if part.is_hyper else parsing.group(codec, symbols, part.group)
+
+    return parsing.follow(artefact, symbols.shape[:-1], given, level)
 
 
 def _analysed(artefact, x):
@@ -245,13 +303,15 @@ def _analysed(artefact, x):
     place = rendering.place(codec, x.shape)
     if place.positions * codec.latents > MAX_SYMBOLS:
         raise ValueError(f"x of shape {x.shape} is too large for one stream")
-    y = rendering.analyse(artefact, x)
-    if not np.abs(y).max() <= tables.MAX_SYMBOL / 2:
-        raise ValueError(f"x has symbols that are not finite or beyond ±{tables.MAX_SYMBOL}")
+    latent = rendering.analyse(artefact, x)
+    for y in latent.values():
+        if not np.abs(y).max() <= tables.MAX_SYMBOL / 2:
+            raise ValueError(f"x has symbols that are not finite or beyond ±{tables.MAX_SYMBOL}")
 
-    def rounded(k, centre, scale):
+    def rounded(part, centre, scale):
         del scale
-        return np.rint(parsing.group(codec, y, k) - centre / 2.0**prediction.FRACTION)
+        own = latent["z"] if part.is_hyper else parsing.group(codec, latent["y"], part.group)
+        return np.rint(own - centre / 2.0**prediction.FRACTION)
 
     return parsing.follow(artefact, place.latent_sizes, rounded, codec.levels)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import container, padding, prediction, synonymous, tables
+from synjax.codec import chain, container, padding, prediction, synonymous, tables
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,15 +17,15 @@ class Artefact:
     Attributes:
       codec: the architecture.
       params: bound parameters.
-      tables: `tables.Tables` per latent group.
-      networks: `prediction.network` of every group but the first.
+      tables: `tables.Tables` by part of the prior's chain.
+      networks: `prediction.network` by part, of all but the first.
       fingerprint: 8 bytes that identify the four.
     """
 
     codec: synonymous.Codec
     params: dict
-    tables: tuple[tables.Tables, ...]
-    networks: tuple[dict, ...]
+    tables: dict[str, tables.Tables]
+    networks: dict[str, dict]
     fingerprint: bytes
 
 
@@ -56,16 +56,17 @@ def make(codec, params, lambda_d, lambda_p):
         if not np.all(np.isfinite(leaf)):
             raise ValueError(f"the codec's parameter {name} is not finite")
         digest.update(f"{name} {leaf.shape} ".encode() + leaf.astype("<f4").tobytes())
-    groups = tables.build(codec, bound)
-    for group in groups:
-        for counts in group.counts:
+    built = tables.build(codec, bound)
+    for part in built.values():
+        for counts in part.counts:
             digest.update(counts.astype("<i4").tobytes())
-    networks = tuple(
-        prediction.network(bound["prior"][f"group_{k}"], bound["features"])
-        for k in range(1, codec.levels)
-    )
-    for network in networks:
+    networks = {
+        part.name: prediction.network(bound["prior"][part.name], bound["features"])
+        for part in chain.parts(codec)
+        if part.known
+    }
+    for network in networks.values():
         for layer in network.values():
             for leaf in (layer.weights, layer.bias, layer.shift):
                 digest.update(leaf.astype("<i8").tobytes())
-    return Artefact(codec, bound, groups, networks, digest.digest()[:8])
+    return Artefact(codec, bound, built, networks, digest.digest()[:8])

@@ -1,57 +1,70 @@
-"""The parse path: group after group, from what is predicted and the symbols to the next group.
+"""The parse path: part after part of the prior's chain, in integers, on the host.
 
-Encoder, decoder, sampler and rate differ only in where a group's symbols come from.
+Encoder, decoder, sampler and rate differ only in where a part's symbols come from.
 """
 
 import dataclasses
 
 import numpy as np
 
-from synjax.codec import prediction
+from synjax.codec import chain, prediction
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trace:
-    """Groups as the parse path has them.
+    """Parts as the parse path has them.
 
     Attributes:
       symbols: int32 [*S', K], of the groups that were followed.
       values: int64, same shape, in 2^−`prediction.FRACTION` steps.
-      scales: per group int16 [*S', groups[k]] from `prediction.predict`; None for the first.
+      hyper: int32 [*coarse S', hyper], symbols of the hyper-latent.
+      scales: by name of a part int16 [*S', C] from `prediction.predict`; None for the first.
     """
 
     symbols: np.ndarray
     values: np.ndarray
-    scales: tuple[np.ndarray | None, ...]
+    hyper: np.ndarray
+    scales: dict[str, np.ndarray | None]
 
 
 def follow(artefact, sizes, choose, level):
-    """Predicts a group, asks for its symbols, and goes on from there.
+    """Predicts a part, asks for its symbols, and goes on from there.
 
     Args:
       artefact: `package.Artefact`.
       sizes: S'.
-      choose: (k, centre, scale) → integers [*S', groups[k]], k from 0; centre and scale as from
-        `prediction.predict`, but zeros and None for the first group.
+      choose: (part, centre, scale) → integers [*S', C]; centre and scale as from
+        `prediction.predict`, but zeros and None for the first part. What lies outside of the part's
+        positions is dropped.
       level: number of groups to follow.
 
     Returns:
       `Trace`.
     """
     codec = artefact.codec
-    symbols = np.empty((*sizes, sum(codec.groups[:level])), np.int32)
-    values = np.empty(symbols.shape, np.int64)
-    scales = []
-    for k in range(level):
-        centre, scale = np.zeros((*sizes, codec.groups[0]), np.int64), None
-        if k:
-            known = values[..., : sum(codec.groups[:k])]
-            centre, scale = prediction.predict(artefact.networks[k - 1], known)
-        chosen = np.asarray(choose(k, centre, scale), np.int32)
-        group(codec, symbols, k)[:] = chosen
-        group(codec, values, k)[:] = centre + (chosen.astype(np.int64) << prediction.FRACTION)
-        scales.append(scale)
-    return Trace(symbols, values, tuple(scales))
+    last = sum(codec.groups[:level])
+    known = np.zeros((*sizes, codec.hyper + last), np.int64)
+    symbols, values = np.zeros((*sizes, last), np.int32), known[..., codec.hyper :]
+    hyper, scales = np.zeros((*chain.coarse_sizes(sizes), codec.hyper), np.int32), {}
+    for part in chain.parts(codec):
+        if part.group >= level:
+            break
+        shape = (*(hyper.shape[:-1] if part.is_hyper else sizes), part.channels)
+        centre, scale = np.zeros(shape, np.int64), None
+        if part.known:
+            network = artefact.networks[part.name]
+            centre, scale = prediction.predict(network, known[..., : part.known])
+        chosen = np.asarray(choose(part, centre, scale), np.int32)
+        scales[part.name] = scale
+        value = centre + (chosen.astype(np.int64) << prediction.FRACTION)
+        if part.is_hyper:
+            hyper = chosen
+            known[..., : codec.hyper] = chain.spread(value, sizes, np)
+            continue
+        own = part.positions(sizes)
+        group(codec, symbols, part.group)[own] = chosen[own]
+        group(codec, values, part.group)[own] = value[own]
+    return Trace(symbols, values, hyper, scales)
 
 
 def group(codec, channels, k):
@@ -60,13 +73,22 @@ def group(codec, channels, k):
     return channels[..., first : first + codec.groups[k]]
 
 
-def table_indices(codec, k, scale, sizes):
-    """The coding table of every symbol of group k: int32 [*S', groups[k]].
+def positions(part, sizes):
+    """Booleans of the positions at which a part has symbols, of its own resolution."""
+    return part.positions(chain.coarse_sizes(sizes) if part.is_hyper else sizes)
 
-    Tables of the first group belong to channels, those of the others to scales.
+
+def table_indices(part, scale, where):
+    """The coding table of every symbol of a part: int32 [N, C].
+
+    Tables of the first part belong to channels, those of the others to scales.
+
+    Args:
+      part: `chain.Part`.
+      scale: of the part, from `follow`.
+      where: from `positions`; N are true.
     """
-    if k == 0:
-        return np.broadcast_to(
-            np.arange(codec.groups[0], dtype=np.int32), (*sizes, codec.groups[0])
-        )
-    return prediction.table_index(scale)
+    if part.known == 0:
+        channels = np.arange(part.channels, dtype=np.int32)
+        return np.broadcast_to(channels, (int(where.sum()), part.channels))
+    return prediction.table_index(scale[where])

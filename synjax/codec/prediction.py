@@ -1,4 +1,4 @@
-"""What both sides of a stream predict of a group from the groups before it, in integers.
+"""What both sides of a stream predict of a part of the chain from those before it, in integers.
 
 `priors.Conditional` in the integers of `integers`, at one (λ_d, λ_p): what λ modulates is folded
 into the weights. Training sees the real-valued network. A resolution of 2⁻¹² per activation needs
@@ -13,7 +13,7 @@ FRACTION = 8  # binary digits of latent values, centres and scales behind the po
 
 
 def network(params, features):
-    """The integer form of a group's conditional density.
+    """The integer form of a part's conditional density.
 
     Args:
       params: of `priors.Conditional`.
@@ -53,11 +53,11 @@ def network(params, features):
 
 
 def predict(layers, values):
-    """Where a group's density is centred, and how wide it is.
+    """Where a part's density is centred, and how wide it is.
 
     Args:
       layers: from `network`.
-      values: int64 [*S', K_<k], the groups before it in 2^−FRACTION steps.
+      values: int64 [*S', C'], what is known before it, in 2^−FRACTION steps.
 
     Returns:
       centre int64 [*S', C] in 2^−FRACTION steps, and scale int16 [*S', C], the place in

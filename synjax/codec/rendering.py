@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import addresses, padding, parsing, prediction, tables, tiles
+from synjax.codec import addresses, chain, padding, parsing, prediction, tables, tiles
 
 
 def place(codec, shape):
@@ -18,7 +18,8 @@ def place(codec, shape):
 def halo(codec):
     """Samples by which windows overlap on each side: more than any network sees (Flax modules)."""
     needed = 4 * codec.stride + 64  # two residual blocks at the stride, four layers at 8, 4 and 4
-    return -(-needed // codec.stride) * codec.stride
+    unit = codec.stride * (chain.COARSE if codec.hyper else 1)
+    return -(-needed // unit) * unit
 
 
 def analyse(artefact, x):
@@ -29,19 +30,28 @@ def analyse(artefact, x):
       x: float32 [*S, C], or vectors [N, n].
 
     Returns:
-      y float32 [*S', K] in steps.
+      The latent {"y": float32 [*S', K] in steps}, and of a codec with a hyper-latent
+      {"z": [*coarse S', hyper]}.
     """
     codec = artefact.codec
     at = place(codec, x.shape)
     x = at.signal(x)
     if codec.rank == 0:
-        return np.asarray(_analyse(codec, artefact.params, x))[: at.shape[0]]
-    y = np.empty((*at.bucket_sizes, codec.latents), np.float32)
+        return {"y": np.asarray(_analyse(codec, artefact.params, x)["y"])[: at.shape[0]]}
+    strides = {"y": codec.stride, "z": codec.stride * chain.COARSE}
+    latent = {"y": np.empty((*at.bucket_sizes, codec.latents), np.float32)}
+    if codec.hyper:
+        latent["z"] = np.empty((*chain.coarse_sizes(at.bucket_sizes), codec.hyper), np.float32)
     for window in tiles.windows(x.shape[:2], padding.WINDOW, halo(codec)):
-        found = np.asarray(_analyse(codec, artefact.params, x[window.outer][None]))[0]
-        inner, within = (_divided(part, codec.stride) for part in (window.inner, window.within))
-        y[inner] = found[within]
-    return y[tuple(slice(size) for size in at.latent_sizes)]
+        found = _analyse(codec, artefact.params, x[window.outer][None])
+        for name, whole in latent.items():
+            parts = (_divided(part, strides[name]) for part in (window.inner, window.within))
+            inner, within = parts
+            whole[inner] = np.asarray(found[name])[0][within]
+    sizes = {"y": at.latent_sizes, "z": chain.coarse_sizes(at.latent_sizes)}
+    return {
+        name: whole[tuple(slice(size) for size in sizes[name])] for name, whole in latent.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,30 +81,34 @@ class Member:
         return own
 
 
-def member(artefact, address, symbols, values):
+def member(artefact, address, key, sent, values):
     """A member of the synset of symbols: unsent groups are sampled from what would code them.
 
     Args:
       artefact: `package.Artefact`.
       address: j.
-      symbols: those that were sent, int32 [*S', K_≤level].
+      key: checksum of the symbols that were sent.
+      sent: `parsing.Trace` of them.
       values: int64 [*S', K], what all members share.
 
     Returns:
       `Member`.
     """
-    codec, sizes = artefact.codec, symbols.shape[:-1]
-    sent = symbols.shape[-1]
-    key = addresses.checksum(symbols)
+    codec, sizes = artefact.codec, sent.symbols.shape[:-1]
     uniforms = addresses.uniforms(key, address, values.size).reshape(values.shape)
 
-    def choose(k, centre, scale):
-        if sum(codec.groups[:k]) < sent:
-            return parsing.group(codec, symbols, k)
-        indices = parsing.table_indices(codec, k, scale, sizes)
-        own = parsing.group(codec, uniforms, k)
-        drawn = tables.sample(artefact.tables[k], indices.ravel(), own.ravel())
-        return drawn.reshape(centre.shape)
+    def choose(part, centre, scale):
+        if part.is_hyper:
+            return sent.hyper
+        if sum(codec.groups[: part.group]) < sent.symbols.shape[-1]:
+            return parsing.group(codec, sent.symbols, part.group)
+        where = parsing.positions(part, sizes)
+        indices = parsing.table_indices(part, scale, where)
+        own = parsing.group(codec, uniforms, part.group)[where]
+        drawn = np.zeros(centre.shape, np.int32)
+        sampled = tables.sample(artefact.tables[part.name], indices.ravel(), own.ravel())
+        drawn[where] = sampled.reshape(own.shape)
+        return drawn
 
     own = parsing.follow(artefact, sizes, choose, codec.levels).values
     return Member(key, address, uniforms, _in_steps(own - values))
@@ -168,7 +182,8 @@ def _multiplied(slices, by):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _analyse(codec, params, x):
-    return codec.analyse(params, x)["y"]
+    latent = codec.analyse(params, x)
+    return {name: array for name, array in latent.items() if name != "mask"}
 
 
 @functools.partial(jax.jit, static_argnums=0)

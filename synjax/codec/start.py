@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import klt, transforms
+from synjax.codec import chain, klt, transforms
 
 
 def params(codec, key, x):
@@ -29,7 +29,7 @@ def params(codec, key, x):
     in_steps = deviation[None, : codec.latents] / step  # [D, K]
     rows = codec.grid.rows
 
-    keys = iter(jax.random.split(key, 5 + codec.levels))
+    keys = iter(jax.random.split(key, 5 + len(chain.parts(codec)) + bool(codec.hyper)))
     features = jnp.ones(codec.grid.size)
     latent_sizes = (1,) * codec.rank
     example = jnp.zeros((1, *(codec.stride for _ in latent_sizes), codec.channels))
@@ -43,27 +43,34 @@ def params(codec, key, x):
     analysis |= {"mean": mean, "klt": basis[: codec.latents]}
     analysis["deviation"] = deviation[: codec.latents]
     analysis["log_gain"] = rows(np.log(1 / step) + np.zeros_like(in_steps))
+    if codec.hyper:
+        latent = jnp.zeros((1, *(chain.COARSE for _ in latent_sizes), codec.latents))
+        analysis["hyper"] = drawn(codec.hyper_network, latent, features)
     synthesis = drawn(codec.synthesis_network, shared, own, features)
     kept = deviation if codec.rank == 0 else deviation[: codec.latents]
     synthesis |= {"mean": mean, "klt": basis, "deviation": kept}
     synthesis["log_step"] = rows(np.log(step) + np.zeros_like(in_steps))
     synthesis["amount"] = drawn(codec.amount_network, 1, features)
 
-    prior, first = {}, 0
-    for k, size in enumerate(codec.groups):
-        network, own_steps = codec.prior_network(k), in_steps[:, first : first + size]
-        if k == 0:
-            leaves = drawn(network, features)
+    prior = {}
+    spread = np.concatenate([np.ones((len(in_steps), codec.hyper)), in_steps], -1)  # of all known
+    ends = np.cumsum(codec.groups)
+    for part in chain.parts(codec):
+        own_steps = np.ones((len(in_steps), codec.hyper))
+        if not part.is_hyper:
+            own_steps = in_steps[:, ends[part.group] - part.channels : ends[part.group]]
+        if part.known == 0:
+            leaves = drawn(part.network(codec), features)
             thirds = np.array([-0.8, 0.0, 0.8])
             leaves["offsets"] = rows((own_steps[..., None] * thirds).reshape(len(own_steps), -1))
-            leaves["log_scales"] = rows(np.repeat(np.log(0.3 * own_steps + 0.05), 3, axis=1))
+            leaves["log_scales"] = rows(np.log(np.repeat(0.3 * own_steps + 0.05, 3, axis=1)))
         else:
-            leaves = drawn(network, jnp.zeros((1, *latent_sizes, first)), features)
-            leaves["log_input"] = rows(np.log(in_steps[:, :first] + 0.1))
+            known = jnp.zeros((1, *latent_sizes, part.known))
+            leaves = drawn(part.network(codec), known, features)
+            leaves["log_input"] = rows(np.log(spread[:, : part.known] + 0.1))
             leaves["log_spread"] = rows(np.log(own_steps))
             leaves["log_scale"] = rows(np.log(0.3 * own_steps + 0.05))
-        prior[f"group_{k}"] = leaves
-        first += size
+        prior[part.name] = leaves
 
     statistics = drawn(codec.detail_network, shared, features)
     # Reverse water-filling: the error of a coefficient is the water level where it is coded.

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import detail, modulation, priors, rounding, start, transforms
+from synjax.codec import chain, detail, modulation, priors, rounding, start, transforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Codec:
       analysis_width, synthesis_widths, prior_width: channels of the networks; vectors use the
         first of `synthesis_widths`.
       stride: pixels per latent position along each spatial axis.
+      hyper: channels of a hyper-latent that is sent with the first group and from which all are
+        predicted; 0 for none. With it and one group this is a mean-scale hyperprior (Minnen et al.
+        2018, arXiv:1809.02736), without it and with one group a factorised prior.
+      context: whether half of a group's positions, as on a checkerboard, are predicted from the
+        other half too.
     """
 
     rank: int
@@ -42,6 +47,8 @@ class Codec:
     synthesis_widths: tuple[int, int, int] = (128, 64, 48)
     prior_width: int = 96
     stride: int = 16
+    hyper: int = 0
+    context: bool = False
 
     def __post_init__(self):
         """Raises ValueError on an architecture that cannot be built."""
@@ -56,6 +63,11 @@ class Codec:
             )
         if self.rank and (self.stride < 8 or self.stride & (self.stride - 1)):
             raise ValueError(f"codec.stride must be a power of two from 8, got {self.stride}")
+        if self.hyper < 0 or (self.rank == 0 and (self.hyper or self.context)):
+            raise ValueError(
+                "codec.hyper must not be negative, and codec.hyper and codec.context are for "
+                f"pictures, got {self.hyper} and {self.context}"
+            )
 
     @property
     def latents(self):
@@ -101,11 +113,10 @@ class Codec:
         """Where in a picture the detail is strong, a Flax module."""
         return detail.Activity()
 
-    def prior_network(self, k):
-        """The density of group k (from 0) given the groups before it, a Flax module."""
-        if k == 0:
-            return priors.Factorised(self.groups[0])
-        return priors.Conditional(self.groups[k], self.prior_width, self.rank)
+    @property
+    def hyper_network(self):
+        """What the hyper-latent is computed by from the latent, a Flax module."""
+        return transforms.HyperAnalysis(self.hyper, self.prior_width)
 
     def init(self, key, x):
         """Parameters that start where classical transform coding ends: `start.params`.
@@ -137,49 +148,22 @@ class Codec:
             The rest of a padded batch costs no bits and is seen alike on both sides.
 
         Returns:
-          The latent {"y": [B, *S', K], "mask": [B, *S', 1]}.
+          The latent {"y": [B, *S', K], "mask": [B, *S', 1]}, and where the codec has a hyper-latent
+          "z": [B, *S'/COARSE, hyper], S' being multiples of `chain.COARSE` then.
         """
         y = self.analysis_network.apply({"params": params["analysis"]}, x, params["features"])
-        return {"y": y, "mask": jnp.ones((*y.shape[:-1], 1)) if mask is None else mask}
+        latent = {"y": y, "mask": jnp.ones((*y.shape[:-1], 1)) if mask is None else mask}
+        if self.hyper:
+            own = {"params": params["analysis"]["hyper"]}
+            latent["z"] = self.hyper_network.apply(own, y * latent["mask"], params["features"])
+        return latent
 
     def _split(self, channels):
         return jnp.split(channels, np.cumsum(self.groups)[:-1], axis=-1)
 
-    def _conditional(self, params, k, earlier):
-        """Centre, log-scale and shape of group k ≥ 1 given ŷ of the groups before it."""
-        return self.prior_network(k).apply(
-            {"params": params["prior"][f"group_{k}"]}, earlier, params["features"]
-        )
-
-    def mixture(self, params, k, log_scale, axes):
-        """The density of group k: (offsets, log_scales, logits), with `axes` axes and components.
-
-        Args:
-          params: bound parameters.
-          k: the group, from 0.
-          log_scale: of group k ≥ 1, [B, *S', groups[k]]; the first group needs none.
-          axes: of the symbols.
-        """
-        own = params["prior"][f"group_{k}"]
-        if k:
-            return priors.conditional_mixture(log_scale, (own["log_ratio"], own["logit"]))
-        factorised = self.prior_network(0).apply({"params": own}, params["features"])
-        lead = (1,) * (axes - 1)
-        return jax.tree.map(lambda leaf: leaf.reshape(*lead, *leaf.shape), factorised)
-
-    def _mixtures(self, params, hard):
-        """Per group the centre and the density (offsets, log_scales, logits) given hard symbols."""
-        known = None
-        centres, mixtures = [], []
-        for k, symbols in enumerate(self._split(hard)):
-            centre, log_scale = jnp.zeros_like(symbols), None
-            if k:
-                centre, log_scale, _ = self._conditional(params, k, known)
-            centres.append(centre)
-            mixtures.append(self.mixture(params, k, log_scale, hard.ndim))
-            value = centre + symbols
-            known = value if known is None else jnp.concatenate([known, value], -1)
-        return centres, mixtures
+    def _own(self, part, latents, hyper=None):
+        """The channels of a part."""
+        return hyper if part.is_hyper else self._split(latents)[part.group]
 
     def quantise(self, params, latent, key=None, decode_relaxed=False):
         """ȳ_s with rounding, y̆_s with noise; rounding is centred on the predicted value.
@@ -197,41 +181,48 @@ class Codec:
             rounded one; from noise alone it cannot tell them apart.
 
         Returns:
-          Symbols {"hard", "noisy", "within": [B, *S', K]}; within is how far the value lies from
-          its hard symbol.
+          Symbols {"hard", "noisy", "within": [B, *S', K], "mask"}; within is how far the value lies
+          from its hard symbol. With a hyper-latent also {"hyper": {"hard", "noisy", "within"}}.
         """
-        groups = self._split(latent["y"])
-        hard, noisy, within = [], [], []
-        known = None
-        for k, y in enumerate(groups):
-            centre = self._conditional(params, k, known)[0] if k else jnp.zeros_like(y)
-            offset = y - centre
+        mask = latent["mask"]
+
+        def choose(part, density):
+            offset = self._own(part, latent["y"], latent.get("z")) - density.centre
             if key is None:
                 symbol = relaxed = rounding.hard(offset)
             else:
+                number = self.levels if part.is_hyper else part.group
                 symbol = rounding.straight_through(offset)
-                relaxed = rounding.noisy(offset, jax.random.fold_in(key, k))
+                relaxed = rounding.noisy(offset, jax.random.fold_in(key, number))
                 symbol = relaxed if decode_relaxed else symbol
-            symbol, relaxed = symbol * latent["mask"], relaxed * latent["mask"]
-            hard.append(symbol)
-            noisy.append(relaxed)
-            within.append((offset - symbol) * latent["mask"])
-            value = symbol + centre
-            known = value if known is None else jnp.concatenate([known, value], -1)
-        return {
-            "hard": jnp.concatenate(hard, -1),
-            "noisy": jnp.concatenate(noisy, -1),
-            "within": jnp.concatenate(within, -1),
-            "mask": latent["mask"],
-        }
+            exists = self._mask_of(part, mask)
+            symbol, relaxed = symbol * exists, relaxed * exists
+            within = (offset - symbol) * exists
+            value = symbol + density.centre
+            return {"hard": symbol, "noisy": relaxed, "within": within, "value": value}
+
+        chosen = chain.follow(self, params, latent["y"].shape[1:-1], choose)
+        return chosen | {"mask": mask}
+
+    def _mask_of(self, part, mask):
+        return mask[:, :: chain.COARSE, :: chain.COARSE] if part.is_hyper else mask
 
     def group_bits(self, params, symbols):
         """−log₂ p of each group given the groups before it: bits [B, L]."""
-        _, mixtures = self._mixtures(params, symbols["hard"])
-        total = []
-        for symbol, mixture in zip(self._split(symbols["noisy"]), mixtures, strict=True):
-            total.append(masked_bits(symbol, mixture, symbols["mask"]))
-        return jnp.stack(total, -1)
+
+        def choose(part, density):
+            hard, noisy = (
+                self._own(part, symbols[name], symbols.get(chain.HYPER, {}).get(name))
+                for name in ("hard", "noisy")
+            )
+            bits = priors.bits(noisy, *density.mixture) * self._mask_of(part, symbols["mask"])
+            return {"value": density.centre + hard, "bits": bits}
+
+        found = chain.follow(self, params, symbols["hard"].shape[1:-1], choose)
+        total = jnp.stack([_summed(bits) for bits in self._split(found["bits"])], -1)  # [B, L]
+        if self.hyper:
+            total = total.at[:, 0].add(_summed(found[chain.HYPER]["bits"]))
+        return total
 
     def rate(self, params, symbols, level):
         """E[−log₂ p(ȳ_s)], the last term of Eq. 62, at one level.
@@ -267,44 +258,42 @@ class Codec:
           synthesis knows which is which. Detail is in coefficients, and of vectors includes where
           in their bins the sent values may have lain.
         """
+        values = self._expected(params, symbols, level)
         if uniforms is None:
-            return self.invent(params, self._expected(params, symbols["hard"], level), level)
-        choices, noise = (
-            uniforms[..., : self.latents],
-            detail.quantile(uniforms[..., self.latents :]),
-        )
-        values = self._expected(params, symbols["hard"], level)
-        apart = self._apart(params, symbols["hard"], level, values, choices)
+            return self.invent(params, values, level)
+        choices, noise = jnp.split(uniforms, [self.latents], -1)
+        apart = self._apart(params, symbols, level, values, choices)
         within = None
         if self.rank == 0:
             within = self.within_bins(params, symbols["hard"], level, choices)
-        return self.invent(params, values, level, apart, noise, within)
+        return self.invent(params, values, level, apart, detail.quantile(noise), within)
 
-    def _expected(self, params, hard, level):
+    def _expected(self, params, symbols, level):
         """Values [B, *S', K] of the sent groups, and the conditional means of the others."""
-        values = None
-        for k, symbols in enumerate(self._split(hard)):
-            if k == 0:
-                values = symbols
-                continue
-            centre, _, _ = self._conditional(params, k, values)
-            known = centre + jnp.where(k < level, symbols, 0.0)
-            values = jnp.concatenate([values, known], -1)
-        return values
 
-    def _apart(self, params, hard, level, values, uniforms):
+        def choose(part, density):
+            hyper = symbols.get(chain.HYPER, {}).get("hard")
+            hard = jnp.where(part.group < level, self._own(part, symbols["hard"], hyper), 0.0)
+            return {"value": density.centre + hard}
+
+        return chain.follow(self, params, symbols["hard"].shape[1:-1], choose)["value"]
+
+    def _apart(self, params, symbols, level, values, uniforms):
         """Sampled values less `values`, [B, M, *S', K]: zero in sent groups; without gradient."""
         members = uniforms.shape[1]
-        values = jnp.repeat(jax.lax.stop_gradient(values), members, 0)  # [B·M, *S', K]
-        path = None
-        drawn = self._split(uniforms.reshape(values.shape))
-        for k, known in enumerate(self._split(values)):
-            if k == 0:
-                path = known
-                continue
-            centre, log_scale, shape = self._conditional(params, k, path)
-            own = centre + priors.sample(drawn[k], log_scale, shape)
-            path = jnp.concatenate([path, jnp.where(k < level, known, own)], -1)
+        hyper = symbols.get(chain.HYPER, {}).get("hard")
+        # [B·M, *S', K]
+        values, hyper = jax.tree.map(lambda array: jnp.repeat(array, members, 0), (values, hyper))
+        uniforms = uniforms.reshape(values.shape)
+
+        def choose(part, density):
+            if part.group == 0:  # sent at every level
+                return {"value": self._own(part, values, hyper)}
+            drawn = self._own(part, uniforms)
+            own = density.centre + priors.sample(drawn, density.log_scale, density.shape)
+            return {"value": jnp.where(part.group < level, self._own(part, values), own)}
+
+        path = chain.follow(self, params, values.shape[1:-1], choose)["value"]
         apart = jax.lax.stop_gradient(path - values)
         return apart.reshape(-1, members, *apart.shape[1:])
 
@@ -349,14 +338,15 @@ class Codec:
         Returns:
           [B, M, E], in coefficients.
         """
-        _, mixtures = self._mixtures(params, hard)
-        drawn = self._split(uniforms)
-        offsets = []
-        for k, (u, symbols) in enumerate(zip(drawn, self._split(hard), strict=True)):
-            mixture = jax.tree.map(lambda leaf: leaf[:, None], mixtures[k])
-            own = priors.within_bin(u, symbols[:, None], *mixture)
-            offsets.append(jnp.where(k < level, own, 0.0))
-        offsets = jnp.concatenate(offsets, -1)
+
+        def choose(part, density):
+            symbols, own = self._own(part, hard), self._own(part, uniforms)
+            mixture = jax.tree.map(lambda leaf: leaf[:, None], density.mixture)
+            offset = priors.within_bin(own, symbols[:, None], *mixture)
+            offset = jnp.where(part.group < level, offset, 0.0)
+            return {"value": density.centre + symbols, "offset": offset}
+
+        offsets = chain.follow(self, params, (), choose)["offset"]
         return self._pad_latents(offsets * modulation.channelwise(self._step(params), offsets))
 
     def _detail_of(self, params, shared):
@@ -461,7 +451,6 @@ class Codec:
         return mean_member[:, None] + texture * detail.upsampled(jnp.exp(log_gain))[:, None]
 
 
-def masked_bits(symbols, mixture, mask):
-    """−log₂ p of symbols [B, *S', C] where the mask [B, *S', 1] is one: bits [B]."""
-    information = priors.bits(symbols, *mixture) * mask
-    return information.sum(tuple(range(1, information.ndim)))
+def _summed(bits):
+    """Over all but the batch axis."""
+    return bits.sum(tuple(range(1, bits.ndim)))

@@ -11,7 +11,7 @@ import constriction
 import jax
 import numpy as np
 
-from synjax.codec import priors
+from synjax.codec import chain, priors
 
 TOTAL = 2**16  # sum of a table's counts
 MAX_RADIUS = 2047  # largest magnitude that a table may list
@@ -24,7 +24,7 @@ _bin_probabilities = jax.jit(priors.bin_probabilities, static_argnums=0)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tables:
-    """The coding tables of one latent group.
+    """The coding tables of one part of the prior's chain.
 
     Attributes:
       counts: per table an integer array [2·r + 2]: the counts of −r…r, then of the escape; all
@@ -66,25 +66,25 @@ def build(codec, params):
       params: bound parameters.
 
     Returns:
-      `Tables` per group: a table per channel for the first, one per log-scale of
+      `Tables` by name of a part: a table per channel for the first, one per log-scale of
       `priors.scale_grid` for the others.
 
     Raises:
       ValueError: a density that is not finite.
     """
-    prior = params["prior"]
-    factorised = priors.Factorised(codec.groups[0])
-    mixtures = [factorised.apply({"params": prior["group_0"]}, params["features"])]
-    for k in range(1, codec.levels):
-        shape = prior[f"group_{k}"]["log_ratio"], prior[f"group_{k}"]["logit"]
-        mixtures.append(priors.conditional_mixture(priors.scale_grid(), shape))
-    groups = []
-    for k, mixture in enumerate(mixtures):
+    built = {}
+    for part in chain.parts(codec):
+        own = params["prior"][part.name]
+        if part.known:
+            shape = own["log_ratio"], own["logit"]
+            mixture = priors.conditional_mixture(priors.scale_grid(), shape)
+        else:
+            mixture = part.network(codec).apply({"params": own}, params["features"])
         probabilities = np.asarray(_bin_probabilities(MAX_RADIUS, *mixture), np.float64)
         if not np.all(np.isfinite(probabilities)):
-            raise ValueError(f"the densities of latent group {k + 1} are not finite")
-        groups.append(Tables(tuple(integer_counts(row) for row in probabilities)))
-    return tuple(groups)
+            raise ValueError(f"the density {part.name!r} of the prior is not finite")
+        built[part.name] = Tables(tuple(integer_counts(row) for row in probabilities))
+    return built
 
 
 def integer_counts(probabilities):

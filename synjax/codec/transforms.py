@@ -92,6 +92,29 @@ class ImageAnalysis(nn.Module):
         return (linear + residual) * modulation.channelwise(gain, linear)
 
 
+class HyperAnalysis(nn.Module):
+    """h_a of pictures: y [B, h, w, K] → z [B, h/4, w/4, C'] in quantisation steps.
+
+    Attributes:
+      channels: C'.
+      width: of the hidden layers.
+    """
+
+    channels: int
+    width: int
+
+    @nn.compact
+    def __call__(self, y, features):
+        """y: [B, h, w, K] with h and w multiples of 4; features: [F]."""
+        # Near zero the value itself counts, far from it the order of magnitude.
+        h = nn.relu(conv(self.width, "stem")(jnp.arcsinh(y)))
+        h = nn.relu(nn.Dense(self.width, name="merge")(space_to_depth(h, 4)))
+        h = Residual(name="block")(h, features)
+        gain = modulation.by_lambda(self, "log_gain", features, self.channels, ZEROS)
+        z = nn.Dense(self.channels, name="out")(nn.relu(h))
+        return z * modulation.channelwise(jnp.exp(gain), z)
+
+
 class ImageSynthesis(nn.Module):
     """g_s of pictures: what the members share, and each member's texture around it.
 
