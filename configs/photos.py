@@ -38,7 +38,10 @@ def get_config(arg=""):
         "analysis_width": 48,
         "synthesis_widths": (128, 64, 48),
         "prior_width": 96,
+        "detail_width": 128,
         "stride": 16,
+        "hyper": 0,
+        "context": False,
     }
     config.distortion = "mse"
     config.perception = {
@@ -99,7 +102,10 @@ def get_config(arg=""):
             "analysis_width": 8,
             "synthesis_widths": (16, 8, 8),
             "prior_width": 16,
+            "detail_width": 32,
             "stride": 8,
+            "hyper": 0,
+            "context": False,
         }
         config.perception.patch = 8
         config.perception.stride = 4

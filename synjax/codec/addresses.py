@@ -16,9 +16,9 @@ DETAIL_FRACTION = 12  # binary digits of a normal deviate behind the point
 NORMALS_CHECKSUM = 1416400049  # of the table that all streams decode with
 
 
-def checksum(symbols):
-    """CRC32 of integers as little-endian int32, in row-major order."""
-    return zlib.crc32(np.ascontiguousarray(symbols, "<i4"))
+def checksum(symbols, start=0):
+    """CRC32 of integers as little-endian int32, in row-major order, from an earlier one on."""
+    return zlib.crc32(np.ascontiguousarray(symbols, "<i4"), start)
 
 
 def uniforms(key, member, count):

@@ -68,6 +68,8 @@ def encode(artefact, x, level=None):
     level = _level(level, codec.levels)
     x = _checked(codec, x)
     found = _analysed(artefact, x)
+    sample_bits = 32  # x arrives as floats
+    start = _start(sample_bits, x.shape)
     groups, payloads = [], []
     for k in range(level):
         encoder = tables.Encoder()
@@ -78,10 +80,9 @@ def encode(artefact, x, level=None):
             encoder.write(artefact.tables[part.name], indices.ravel(), symbols.ravel())
         payload = encoder.payload()
         groups.append(
-            container.Group(len(payload), zlib.crc32(payload), _checksum(codec, found, k))
+            container.Group(len(payload), zlib.crc32(payload), _checksum(codec, found, k, start))
         )
         payloads.append(payload)
-    sample_bits = 32  # x arrives as floats
     header = container.Header(
         x.shape, sample_bits, codec.levels, artefact.fingerprint[:4], tuple(groups)
     )
@@ -140,6 +141,7 @@ def parse(artefact, stream):
             raise BitstreamError(
                 f"shape {shape} needs more than the {len(payload)} bytes of group {k + 1}"
             )
+    start = _start(header.sample_bits, shape)
     decoders = [None] * len(payloads)
     symbols = [[] for _ in payloads]
 
@@ -155,7 +157,8 @@ def parse(artefact, stream):
             raise BitstreamError(f"group {k + 1}: {error}") from error
         symbols[k][-1][where] = read.reshape(indices.shape)
         if part == _parts(codec, k)[-1]:
-            checksum = addresses.checksum(np.concatenate([own.ravel() for own in symbols[k]]))
+            own = np.concatenate([own.ravel() for own in symbols[k]])
+            checksum = addresses.checksum(own, start)
             if checksum != header.groups[k].symbols_checksum:
                 raise BitstreamError(f"symbol checksum of group {k + 1} does not match")
         return symbols[k][-1]
@@ -268,12 +271,17 @@ def _own(codec, found, part):
     return found.hyper if part.is_hyper else parsing.group(codec, found.symbols, part.group)
 
 
-def _checksum(codec, found, k):
+def _start(sample_bits, shape):
+    """CRC32 of what the header says of x, from which checksums of symbols go on."""
+    return zlib.crc32(np.array([sample_bits, *shape], "<i8"))
+
+
+def _checksum(codec, found, k, start):
     """CRC32 of the symbols of a group, of the first with those of the hyper-latent before it."""
     symbols = parsing.group(codec, found.symbols, k)
     if k == 0 and codec.hyper:
         symbols = np.concatenate([found.hyper.ravel(), symbols.ravel()])
-    return addresses.checksum(symbols)
+    return addresses.checksum(symbols, start)
 
 
 def _least_bits(artefact, part, sizes):

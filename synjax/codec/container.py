@@ -3,7 +3,7 @@
     4  magic                     then per group that was sent
     1  format version            3  length of its payload
     1  bits per sample of x      4  CRC32 of its payload
-    1  level · 16 + groups L     4  CRC32 of its symbols
+    1  level · 16 + groups L     4  CRC32 of its symbols, after the shape and bits of x
     4  codec fingerprint         and
     …  shape of x                4  CRC32 of everything before
 

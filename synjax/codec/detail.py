@@ -35,7 +35,7 @@ class Detail(nn.Module):
 
     channels: int
     rank: int
-    width: int = 128
+    width: int
 
     @nn.compact
     def __call__(self, shared, features):

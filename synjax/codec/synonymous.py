@@ -29,8 +29,8 @@ class Codec:
       channels: C.
       groups: channels of each latent group; L = len(groups), K = sum(groups).
       grid: the λ's that one set of parameters serves.
-      analysis_width, synthesis_widths, prior_width: channels of the networks; vectors use the
-        first of `synthesis_widths`.
+      analysis_width, synthesis_widths, prior_width, detail_width: channels of the networks;
+        vectors use the first of `synthesis_widths`.
       stride: pixels per latent position along each spatial axis.
       hyper: channels of a hyper-latent that is sent with the first group and from which all are
         predicted; 0 for none. With it and one group this is a mean-scale hyperprior (Minnen et al.
@@ -47,6 +47,7 @@ class Codec:
     synthesis_widths: tuple[int, int, int] = (128, 64, 48)
     prior_width: int = 96
     stride: int = 16
+    detail_width: int = 128
     hyper: int = 0
     context: bool = False
 
@@ -101,7 +102,7 @@ class Codec:
     @property
     def detail_network(self):
         """The statistics of ŷ_ε, a Flax module."""
-        return detail.Detail(self.coefficients, self.rank)
+        return detail.Detail(self.coefficients, self.rank, self.detail_width)
 
     @property
     def amount_network(self):
