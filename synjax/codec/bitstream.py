@@ -19,6 +19,7 @@ from synjax.codec import (
     parsing,
     prediction,
     rendering,
+    samples,
     synonymous,
     tables,
 )
@@ -28,6 +29,8 @@ MEMBERS_PER_CALL = 2  # bounds memory; the synthesis network runs once per call
 
 BitstreamError = container.BitstreamError
 make = package.make
+save = package.save
+load = package.load
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +53,8 @@ def encode(artefact, x, level=None):
 
     Args:
       artefact: from `make`.
-      x: [H, W, C] in [0, 1], or vectors [N, n]; floats.
+      x: a picture [H, W, C] or, in grey, [H, W, 1]: uint8, uint16, or floats in [0, 1]; or vectors
+        [N, n], floats. The stream remembers the shape and the bits per sample.
       level: 1…L, the groups to send; None sends all.
 
     Returns:
@@ -62,8 +66,8 @@ def encode(artefact, x, level=None):
     """
     codec = artefact.codec
     level = _level(level, codec.levels)
-    x = _checked(codec, x)
-    found = _analysed(artefact, x)
+    x = np.asarray(x)
+    found = _analysed(artefact, samples.to_codec(codec, x))
     groups, payloads = [], []
     for k in range(level):
         symbols = parsing.group(codec, found.symbols, k)
@@ -75,9 +79,8 @@ def encode(artefact, x, level=None):
             container.Group(len(payload), zlib.crc32(payload), addresses.checksum(symbols))
         )
         payloads.append(payload)
-    sample_bits = 32  # x arrives as floats
     header = container.Header(
-        x.shape, sample_bits, codec.levels, artefact.fingerprint[:4], tuple(groups)
+        x.shape, samples.bits(x), codec.levels, artefact.fingerprint[:4], tuple(groups)
     )
     return container.pack(header, payloads)
 
@@ -95,8 +98,8 @@ def analyse(artefact, x):
     Raises:
       ValueError: as `encode`.
     """
-    x = _checked(artefact.codec, x)
-    return Parsed(x.shape, artefact.codec.levels, _analysed(artefact, x).symbols)
+    found = _analysed(artefact, samples.to_codec(artefact.codec, x))
+    return Parsed(np.shape(x), artefact.codec.levels, found.symbols)
 
 
 def parse(artefact, stream):
@@ -120,7 +123,7 @@ def parse(artefact, stream):
             f"this codec's is {artefact.fingerprint[:4].hex()}"
         )
     shape = header.shape
-    if len(shape) != max(codec.rank, 1) + 1 or shape[-1] != codec.channels:
+    if not samples.fits(codec, shape):
         raise BitstreamError(f"shape {shape} is not one of this codec's")
     place = rendering.place(codec, shape)
     if place.positions * codec.latents > MAX_SYMBOLS:
@@ -178,16 +181,18 @@ def render(artefact, parsed, members=1, first=0, level=None):
         return parsing.group(codec, sent, k) if k < level else np.zeros_like(centre)
 
     values = parsing.follow(artefact, sent.shape[:-1], known, codec.levels).values
+    shape = (*parsed.shape[:-1], codec.channels)
     if members == 0:
-        return rendering.render(artefact, parsed.shape, sent, values, level, [])
+        x = rendering.render(artefact, shape, sent, values, level, [])
+        return samples.from_codec(parsed.shape, x)
     synset = np.empty((members, *parsed.shape), np.float32)
     for done in range(0, members, MEMBERS_PER_CALL):
         wanted = synset[done : done + MEMBERS_PER_CALL]
         addressed = range(first + done, first + done + len(wanted))
         own = [rendering.member(artefact, j, sent, values) for j in addressed]
         own += own[-1:] * (MEMBERS_PER_CALL - len(own))  # one shape for all calls
-        x = rendering.render(artefact, parsed.shape, sent, values, level, own)
-        wanted[:] = x[: len(wanted)]
+        x = rendering.render(artefact, shape, sent, values, level, own)
+        wanted[:] = samples.from_codec(parsed.shape, x[: len(wanted)])
     return synset
 
 
@@ -262,23 +267,3 @@ def _level(level, available):
     if level not in range(1, available + 1):
         raise ValueError(f"level must be in 1…{available}, got {level}")
     return int(level)
-
-
-def _checked(codec, x):
-    """Float32 of x, or a ValueError that says what is wrong with it."""
-    x = np.asarray(x)
-    form = "[H, W, C]" if codec.rank else "[N, n]"
-    if x.ndim != max(codec.rank, 1) + 1 or x.shape[-1] != codec.channels:
-        raise ValueError(f"x must be {form} with {codec.channels} channels, got shape {x.shape}")
-    if x.size == 0:
-        raise ValueError(f"x must not be empty, got shape {x.shape}")
-    if not np.issubdtype(x.dtype, np.floating):
-        raise ValueError(f"x must be floats, got {x.dtype}")
-    usable = np.isfinite(x)
-    if codec.rank:
-        usable &= (x >= 0) & (x <= 1)
-    if not usable.all():
-        where = tuple(int(i) for i in np.argwhere(~usable)[0])
-        allowed = "in [0, 1]" if codec.rank else "finite"
-        raise ValueError(f"x must be {allowed}, got {x[where]} at {where}")
-    return x.astype(np.float32)
