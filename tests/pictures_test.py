@@ -210,6 +210,15 @@ def _array(x, **options):
     return buffer.getvalue()
 
 
+def _without_strip(content):
+    """A TIFF in which the second strip has no bytes."""
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        tag = file.pages.first.tags["StripByteCounts"]
+    size = {3: 2, 4: 4}[tag.dtype]
+    at = tag.valueoffset + size
+    return content[:at] + bytes(size) + content[at + size :]
+
+
 RGB = _noise(8, 8, 3)
 KEY = (b"tRNS", bytes(6))
 OTHERS = {
@@ -229,6 +238,10 @@ OTHERS = {
     "premultiplied.tif": (
         _tiff(_noise(8, 8, 4), photometric="rgb", extrasamples=["assocalpha"]),
         "4 channels",
+    ),
+    "holes.tif": (
+        _without_strip(_tiff(RGB, photometric="rgb", rowsperstrip=3)),
+        "all of its strips",
     ),
     "pickled.npy": (_array(np.array([[print]]), allow_pickle=True), "object"),
     "zipped.npy": (b"PK\x03\x04" + bytes(40), "no NumPy array"),

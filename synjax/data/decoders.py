@@ -30,9 +30,11 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it has to say i
 def png(content):
     """PNG: 1 to 8 bits as 8, 16 as 16; grey, RGB and palettes."""
     image = _opened(content, "PNG")
+    if content[12:16] != b"IHDR":
+        raise ValueError("is damaged, or no PNG: it does not begin with its header")
     if image.mode != "P" and "transparency" in image.info:
         raise ValueError("has a transparent colour; allowed are pictures without")
-    if content[24] < 16:  # the bit depth, at a fixed place behind the signature
+    if content[24] < 16:  # the bit depth, at a fixed place of the header
         return _pixels(image, "PNG")
     with _decoding("PNG"):
         # Pillow checks all of the file and reads EXIF, but has 16 bits for grey alone.
