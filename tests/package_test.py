@@ -136,6 +136,16 @@ def test_no_byte_can_change_unnoticed(saved, data):
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_a_damaged_file_is_named(saved, tmp_path, name):
+    copy = _copy(saved, tmp_path)
+    content = bytearray((copy / name).read_bytes())
+    content[-10] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} is damaged: .*checksum"):
+        bitstream.load(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("change", [lambda c: c[:-1], lambda c: c + b"\n", lambda c: b""])
 def test_a_file_of_another_length_is_refused(saved, tmp_path, name, change):
     copy = _copy(saved, tmp_path)

@@ -170,6 +170,16 @@ def test_alpha_is_refused_unless_it_is_flattened_over_white(tmp_path, dtype, cha
         assert np.all(flat[2] == top - top // 3)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_flattened_samples_are_the_nearest(tmp_path, dtype):
+    x = _noise(20, 20, 4, dtype)
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="rgb", extrasamples=["unassalpha"])
+    opacity = x[..., 3:] / np.iinfo(dtype).max
+    ideal = x[..., :3] * opacity + np.iinfo(dtype).max * (1 - opacity)
+    flat = pictures.read(tmp_path / "x.tif", alpha="flatten")
+    assert np.abs(flat - ideal).max() <= 0.5 + 1e-6
+
+
 def test_a_palette_with_transparency_counts_as_alpha(tmp_path):
     chunks = (b"PLTE", bytes([0, 0, 0, 200, 100, 50])), (b"tRNS", bytes([0]))
     path = _file(tmp_path, "x.png", _png(8, 3, [[0, 1]], 2, *chunks))
