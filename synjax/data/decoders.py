@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-MAX_PIXELS = 2**26  # of one picture; below it Pillow's own limit against bombs never speaks
+MAX_PIXELS = 2**27  # of one picture; Pillow's own limit against bombs lies above it
 ORIENTATION = 0x0112  # the tag, of EXIF and TIFF alike
 
 # Pillow's mode -> what it is read as. Each is exact: palettes become the colours they stand for.
