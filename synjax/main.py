@@ -5,6 +5,10 @@
     ./launch.sh train               only train it
     ./launch.sh evaluate            evaluate the checkpoints of a working directory again
     ./launch.sh export              write tables and plots from the rows of a working directory
+    ./launch.sh package             write the codec of one trial as a directory of its own
+    ./launch.sh compress            a picture to a stream, with such a codec
+    ./launch.sh decompress          a stream to pictures: members of its synset
+    ./launch.sh inspect             what a stream says of itself
     ./launch.sh bounds              the least rate that theory allows, as a number or a table
     ./launch.sh audit               hold the paper's statements to the test on random instances
     ./launch.sh bench               measure steps, input, and entropy coding on this machine
@@ -22,7 +26,8 @@ import rich.console
 from absl import flags, logging
 from ml_collections import config_flags
 
-from synjax import bounds, run
+from synjax import bounds, coding, run
+from synjax.data import pictures
 
 QUICKSTART = "experiments/quickstart.py"
 
@@ -32,16 +37,29 @@ VERBS = {
     "train": "Trains the grid of a configuration and stops before evaluating it.",
     "evaluate": "Evaluates a trained working directory again and exports the table.",
     "export": "Writes tables and plots from the rows of an evaluated working directory.",
+    "package": "Writes the codec of a trained trial as a directory that the verbs below need.",
+    "compress": "Encodes a picture (.png, .jpg, .webp, .tif, .npy) and prints what it costs.",
+    "decompress": "Writes members of a stream's synset as pictures (.png, .webp, .tif, .npy). "
+    "Several are numbered by their addresses: out_0.png, out_1.png, …",
+    "inspect": "Prints what a stream says of itself; with --codec, whether it was encoded by it.",
     "bounds": "R(D, P) of a Gaussian, Bernoulli or finite source: a number, or for lists and "
     "ranges FIRST:LAST:COUNT a table and a plot.",
     "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
     "bench": "Measures training steps, the input pipeline and entropy coding.",
 }
 
+# What a verb takes beside its flags.
+ARGUMENTS = {
+    "compress": ("PICTURE", "STREAM.syn"),
+    "decompress": ("STREAM.syn", "PICTURE"),
+    "inspect": ("STREAM.syn",),
+}
+
 
 def _flags(verb):
     """The flags of one verb; a fresh set, so that `--help` lists no others."""
     values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may follow the arguments
     if verb in ("sweep", "train", "bench", "quickstart"):
         config_flags.DEFINE_config_file(
             "config",
@@ -55,6 +73,8 @@ def _flags(verb):
         flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
     elif verb == "bounds":
         _bounds_flags(values)
+    elif verb in ("package", *ARGUMENTS):
+        _codec_flags(verb, values)
     elif verb == "audit":
         flags.DEFINE_integer("count", 1000, "Instances.", lower_bound=1, flag_values=values)
         flags.DEFINE_integer("seed", 0, "Of the instances.", lower_bound=0, flag_values=values)
@@ -63,6 +83,25 @@ def _flags(verb):
         default = "runs/quickstart" if verb == "quickstart" else None
         flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
     return values
+
+
+def _codec_flags(verb, values):
+    flags.DEFINE_string("codec", None, "Directory of the packaged codec.", flag_values=values)
+    if verb == "package":
+        flags.DEFINE_string("workdir", None, "Directory of the sweep.", flag_values=values)
+        flags.DEFINE_string("trial", None, "As the table names it.", flag_values=values)
+    if verb in ("compress", "decompress"):
+        meaning = "1…L, the groups to use; all, if it is not given."
+        flags.DEFINE_integer("level", None, meaning, lower_bound=1, flag_values=values)
+    if verb == "compress":
+        meaning = "What to do with an alpha channel: flatten lays the picture over white."
+        flags.DEFINE_enum("alpha", pictures.ALPHA[0], pictures.ALPHA, meaning, flag_values=values)
+    if verb == "decompress":
+        for name, default, most, meaning in (
+            ("members", 1, 10_000, "Pictures to write; 0 for the one without randomness."),
+            ("first", 0, 2**63, "Address of the first member."),
+        ):
+            flags.DEFINE_integer(name, default, meaning, 0, most, flag_values=values)
 
 
 def _bounds_flags(values):
@@ -80,7 +119,7 @@ def _bounds_flags(values):
 
 
 def _parse(verb, arguments):
-    """Flag values of a verb, or ValueError in one line."""
+    """Flag values and arguments of a verb, or ValueError in one line."""
     values = _flags(verb)
     # An experiment is a configuration that also says what its table must show.
     arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
@@ -88,15 +127,19 @@ def _parse(verb, arguments):
         rest = values([verb, *arguments], known_only=False)
     except (flags.Error, AttributeError, KeyError, TypeError, OSError, SyntaxError) as error:
         raise ValueError(str(error).strip("'\"").replace("\n", " ")) from None
-    if rest[1:]:
-        raise ValueError(f"unexpected argument {rest[1]!r}; flags look like --workdir=DIR")
+    wanted, given = ARGUMENTS.get(verb, ()), rest[1:]
+    if given and not wanted:
+        raise ValueError(f"unexpected argument {given[0]!r}; flags look like --workdir=DIR")
+    if len(given) != len(wanted):
+        raise ValueError(f"{verb} takes {' '.join(wanted)}, got {' '.join(given) or 'nothing'}")
     if "config" in values and values.config is None:
         raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
-    if "workdir" in values and not values.workdir:
-        raise ValueError(f"{verb} needs --workdir=DIR")
-    return values
+    for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR")):
+        if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
+            raise ValueError(f"{verb} needs --{name}={form}")
+    return values, given
 
 
 def _claims(arguments, verb):
@@ -112,7 +155,7 @@ def _claims(arguments, verb):
 
 
 def _dispatch(verb, arguments, console):
-    values = _parse(verb, arguments)
+    values, given = _parse(verb, arguments)
     config = values.config.to_dict() if "config" in values else None
     claims = _claims(arguments, verb)
     if verb == "bench":
@@ -121,6 +164,15 @@ def _dispatch(verb, arguments, console):
         return run.bounds(values.flag_values_dict(), console)
     if verb == "audit":
         return run.audit(values.out, values.count, values.seed, console)
+    if verb == "package":
+        return run.package(values.workdir, values.trial, values.codec, console)
+    if verb == "compress":
+        return coding.compress(*given, values.codec, values.level, values.alpha, console)
+    if verb == "decompress":
+        counts = values.members, values.first, values.level
+        return coding.decompress(*given, values.codec, *counts, console)
+    if verb == "inspect":
+        return coding.inspect(*given, values.codec, console)
     if verb in ("sweep", "quickstart"):
         return run.sweep(config, values.workdir, console, claims)
     if verb == "train":
@@ -150,7 +202,8 @@ def main(argv):
         if verb not in VERBS:
             raise ValueError(f"unknown verb {verb!r}, must be one of {', '.join(VERBS)}, test")
         if any(a in ("-h", "--help") for a in arguments):
-            print(f"./launch.sh {verb} [flags]\n\n{VERBS[verb]}\n{_flags(verb).get_help()}")
+            usage = " ".join((verb, *ARGUMENTS.get(verb, ())))
+            print(f"./launch.sh {usage} [flags]\n\n{VERBS[verb]}\n{_flags(verb).get_help()}")
             return 0
         _dispatch(verb, arguments, console)
     except (ValueError, OSError) as error:

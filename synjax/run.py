@@ -1,5 +1,6 @@
 """What the verbs do: sweep → evaluation → reporting, on a working directory."""
 
+import dataclasses
 import json
 import pathlib
 import time
@@ -9,6 +10,7 @@ import numpy as np
 from synjax import bench as benchmark
 from synjax import bounds as bounding
 from synjax import sweep as sweeping
+from synjax.codec import package as packaging
 from synjax.evaluation import evaluate as evaluation
 from synjax.reporting import contact_sheet, plots, progress, table
 from synjax.theory import audit as auditing
@@ -84,6 +86,37 @@ def _evaluate(plan, outcomes, workdir, console, again):
             # The rows come last: where they are, everything of the trial is.
             table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())
             bar.update("evaluation", done, len(plan.trials), trial.name)
+
+
+def package(workdir, trial_name, codec, console):
+    """Writes the codec of a trial as an artefact.
+
+    Args:
+      workdir: of a sweep that trained the trial.
+      trial_name: as the table names it.
+      codec: directory to make.
+      console: rich console.
+
+    Raises:
+      ValueError: no such trial, or one that is not trained or has diverged; the directory exists.
+    """
+    plan = planning.make(sweeping.read_config(workdir))
+    trials = {trial.name: trial for trial in plan.trials}
+    if trial_name not in trials:
+        raise ValueError(f"{workdir} has no trial {trial_name!r}; it has {'; '.join(trials)}")
+    packaging.require_new(codec)
+    trial = trials[trial_name]
+    needed = tuple(run for run in plan.runs if run.name in (trial.encoder, trial.decoder))
+    plan = dataclasses.replace(plan, runs=needed)
+    outcome = _train(plan, pathlib.Path(workdir), console, only_read=True)[trial.decoder]
+    if outcome.failure:
+        raise ValueError(f"trial {trial.name} has no codec: {outcome.failure}")
+    artefact = packaging.make(plan.codec, outcome.params, trial.lambda_d, trial.lambda_p)
+    packaging.save(artefact, codec)
+    fingerprint = artefact.fingerprint[:4].hex()
+    size = sum(path.stat().st_size for path in pathlib.Path(codec).iterdir())
+    line = f"{codec}: codec {fingerprint} of trial {trial.name}, {size} bytes"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _plain(value):

@@ -74,6 +74,11 @@ def _differences(held, asked, prefix=""):
     return [] if held == asked else [f"{prefix[:-1]} is {held!r} there, {asked!r} here"]
 
 
+def _require_finished(directory, done, stage):
+    if done < stage.steps:
+        raise ValueError(f"{directory} is at step {done} of {stage.steps}: finish it with `sweep`")
+
+
 class Trainer:
     """Trains the runs of a plan; compiled steps are shared by all runs of a stage."""
 
@@ -84,7 +89,7 @@ class Trainer:
           plan: `training.plan.Plan`.
           workdir: from `open_workdir`.
           progress: called as progress(run, steps done, metrics) after every step.
-          only_read: refuse to train what is not finished.
+          only_read: refuse to train what is not finished; nothing is written.
         """
         self._plan = plan
         self._only_read = only_read
@@ -117,10 +122,8 @@ class Trainer:
         if failed.exists():
             return Outcome(failure=json.loads(failed.read_text())["reason"])
         done = checkpoint.steps_done(directory / "checkpoints")
-        if self._only_read and done < run.stage.steps:
-            raise ValueError(
-                f"{directory} is at step {done} of {run.stage.steps}: finish it with `sweep`"
-            )
+        if self._only_read:
+            _require_finished(directory, done, run.stage)
         if run.seed not in self._initial:
             self._initial[run.seed] = self._plan.initial_params(run.seed)
         params = self._initial[run.seed] if parent is None else parent.params
@@ -129,6 +132,12 @@ class Trainer:
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
         critic = objective.perception.init(critic_key, example)
         initial = state.create(params, transformation, critic, run.seed)
+        if self._only_read:
+            # Not by the loop, which opens the records and would train on from an older checkpoint.
+            with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:
+                final, done = checkpoints.restore(initial)
+            _require_finished(directory, done, run.stage)
+            return Outcome(params=jax.device_get(final.average))
         opened = {c.name: records.Record(self._workdir / c.name) for c in run.conditions}
         try:
             final = loop.train(

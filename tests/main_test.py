@@ -1,11 +1,15 @@
 """The command line as a user meets it, through real processes."""
 
 import json
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data
 
+from synjax import main
 from synjax.reporting import table
 
 
@@ -130,6 +134,70 @@ def test_help_describes_the_flags_of_each_verb(command, verb):
     done = command(verb, "--help")
     assert done.returncode == 0
     assert ("--out" if verb == "bench" else "--workdir") in done.stdout.replace("--[no]", "--")
+
+
+@pytest.mark.parametrize("verb", ["package", "compress", "decompress", "inspect"])
+def test_help_of_a_codec_verb_shows_what_it_takes(capsys, verb):
+    assert main.main([verb, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "--codec" in printed
+    assert f"./launch.sh {' '.join((verb, *main.ARGUMENTS.get(verb, ())))} [flags]" in printed
+
+
+def test_every_verb_is_listed_wherever_verbs_are():
+    readme = (pathlib.Path(main.__file__).parents[1] / "README.md").read_text()
+    for verb in set(main.VERBS) - {"quickstart"} | {"test"}:
+        assert f"    ./launch.sh {verb} " in main.__doc__
+        assert f"| `{verb}" in readme
+
+
+def test_a_picture_goes_through_the_codec_of_a_trial_and_back(tiny, tmp_path, capsys):
+    def run(*arguments):
+        assert main.main(list(map(str, arguments))) == 0  # in this process: tests compile faster
+        return capsys.readouterr().out
+
+    picture, stream = tmp_path / "in.png", tmp_path / "out.syn"
+    Image.fromarray(data.astronaut()[:60, :90]).save(picture)
+    codec = f"--codec={tmp_path / 'codec'}"
+    trial = table.read(tiny[0] / "table.csv").trial[0]
+    before = sorted((p, p.stat().st_mtime_ns) for p in tiny[0].rglob("*"))
+    assert trial in run("package", f"--workdir={tiny[0]}", f"--trial={trial}", codec)
+    assert sorted((p, p.stat().st_mtime_ns) for p in tiny[0].rglob("*")) == before
+    assert "bpp" in run("compress", picture, stream, codec)
+    run("decompress", stream, tmp_path / "out.png", codec, "--members=2")
+    for j in (0, 1):
+        with Image.open(tmp_path / f"out_{j}.png") as member:
+            assert np.asarray(member).shape == (60, 90, 3)
+
+
+def test_packaging_names_the_trials_that_there_are(tiny, tmp_path, capsys):
+    call = ["package", f"--workdir={tiny[0]}", f"--codec={tmp_path / 'codec'}"]
+    assert main.main([*call, "--trial=best"]) == 2
+    error = capsys.readouterr().err
+    for trial in table.read(tiny[0] / "table.csv").trial:
+        assert trial in error
+    (tmp_path / "codec").mkdir()
+    assert main.main([*call, f"--trial={trial}"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert not list((tmp_path / "codec").iterdir())
+
+
+def test_a_trial_whose_last_checkpoint_is_damaged_is_not_packaged_and_not_trained(
+    tiny, tmp_path, capsys
+):
+    workdir = pathlib.Path(shutil.copytree(tiny[0], tmp_path / "copy"))
+    trial = table.read(workdir / "table.csv").trial[0]
+    for checkpoints in workdir.glob("*/*/checkpoints"):
+        newest = max(p for p in checkpoints.iterdir() if p.name.isdecimal())
+        for path in (p for p in newest.rglob("*") if p.is_file()):
+            path.write_bytes(b"")
+    before = sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*"))
+    call = ["package", f"--workdir={workdir}", f"--trial={trial}", f"--codec={tmp_path / 'codec'}"]
+    assert main.main(call) == 2
+    error = capsys.readouterr().err
+    assert "checkpoint" in error or "finish it" in error
+    assert sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*")) == before
+    assert not (tmp_path / "codec").exists()
 
 
 def test_an_adversarial_critic_trains_through_the_command_line(command, tmp_path):

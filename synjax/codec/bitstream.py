@@ -22,6 +22,7 @@ from synjax.codec import (
     prediction,
     priors,
     rendering,
+    samples,
     tables,
 )
 
@@ -30,6 +31,8 @@ MEMBERS_PER_CALL = 2  # bounds memory; the synthesis network runs once per call
 
 BitstreamError = container.BitstreamError
 make = package.make
+save = package.save
+load = package.load
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +57,8 @@ def encode(artefact, x, level=None):
 
     Args:
       artefact: from `make`.
-      x: [H, W, C] in [0, 1], or vectors [N, n]; floats.
+      x: a picture [H, W, C] or, in grey, [H, W, 1]: uint8, uint16, or floats in [0, 1]; or vectors
+        [N, n], floats. The stream remembers the shape and the bits per sample.
       level: 1…L, the groups to send; None sends all.
 
     Returns:
@@ -66,9 +70,9 @@ def encode(artefact, x, level=None):
     """
     codec = artefact.codec
     level = _level(level, codec.levels)
-    x = _checked(codec, x)
-    found = _analysed(artefact, x)
-    sample_bits = 32  # x arrives as floats
+    x = np.asarray(x)
+    found = _analysed(artefact, samples.to_codec(codec, x))
+    sample_bits = samples.bits(x)
     start = _start(sample_bits, x.shape)
     groups, payloads = [], []
     for k in range(level):
@@ -102,9 +106,8 @@ def analyse(artefact, x):
     Raises:
       ValueError: as `encode`.
     """
-    x = _checked(artefact.codec, x)
-    found = _analysed(artefact, x)
-    return Parsed(x.shape, artefact.codec.levels, found.symbols, found.hyper)
+    found = _analysed(artefact, samples.to_codec(artefact.codec, x))
+    return Parsed(np.shape(x), artefact.codec.levels, found.symbols, found.hyper)
 
 
 def parse(artefact, stream):
@@ -128,7 +131,7 @@ def parse(artefact, stream):
             f"this codec's is {artefact.fingerprint[:4].hex()}"
         )
     shape = header.shape
-    if len(shape) != max(codec.rank, 1) + 1 or shape[-1] != codec.channels:
+    if not samples.fits(codec, shape):
         raise BitstreamError(f"shape {shape} is not one of this codec's")
     place = rendering.place(codec, shape)
     if place.positions * codec.latents > MAX_SYMBOLS:
@@ -191,9 +194,12 @@ def render(artefact, parsed, members=1, first=0, level=None):
         raise ValueError(f"members and first must not be negative, got {members} and {first}")
     sent = _given(artefact, parsed, level)
     values = _given(artefact, dataclasses.replace(parsed, level=level), codec.levels).values
-    rendered = functools.partial(
-        rendering.render, artefact, parsed.shape, sent.symbols, values, level
-    )
+    shape = (*parsed.shape[:-1], codec.channels)
+
+    def rendered(own):
+        x = rendering.render(artefact, shape, sent.symbols, values, level, own)
+        return samples.from_codec(parsed.shape, x)
+
     if members == 0:
         return rendered([])
     key = addresses.checksum(sent.symbols)
@@ -330,23 +336,3 @@ def _level(level, available):
     if level not in range(1, available + 1):
         raise ValueError(f"level must be in 1…{available}, got {level}")
     return int(level)
-
-
-def _checked(codec, x):
-    """Float32 of x, or a ValueError that says what is wrong with it."""
-    x = np.asarray(x)
-    form = "[H, W, C]" if codec.rank else "[N, n]"
-    if x.ndim != max(codec.rank, 1) + 1 or x.shape[-1] != codec.channels:
-        raise ValueError(f"x must be {form} with {codec.channels} channels, got shape {x.shape}")
-    if x.size == 0:
-        raise ValueError(f"x must not be empty, got shape {x.shape}")
-    if not np.issubdtype(x.dtype, np.floating):
-        raise ValueError(f"x must be floats, got {x.dtype}")
-    usable = np.isfinite(x)
-    if codec.rank:
-        usable &= (x >= 0) & (x <= 1)
-    if not usable.all():
-        where = tuple(int(i) for i in np.argwhere(~usable)[0])
-        allowed = "in [0, 1]" if codec.rank else "finite"
-        raise ValueError(f"x must be {allowed}, got {x[where]} at {where}")
-    return x.astype(np.float32)

@@ -25,6 +25,7 @@ _FIXED = struct.Struct("<4sBBB4s")
 _GROUP = struct.Struct("<3sII")
 _CHECKSUM = struct.Struct("<I")
 _MAX_SHAPE_BYTES = 24 - _FIXED.size - _CHECKSUM.size
+MAX_STREAM = 24 + MAX_LEVELS * (_GROUP.size + MAX_PAYLOAD)
 
 
 class BitstreamError(ValueError):

@@ -1,13 +1,39 @@
-"""The artefact: all that encoding and decoding need, as one value with a fingerprint."""
+"""The artefact: all that encoding and decoding need, as one value with a fingerprint, or on disk.
+
+A directory holds `artefact.json` and a safetensors file per tree of arrays. Tables and networks are
+stored and never built again: floats of another machine would make others of them.
+"""
 
 import dataclasses
 import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import chain, container, padding, prediction, synonymous, tables
+from synjax.codec import (
+    chain,
+    container,
+    integers,
+    modulation,
+    padding,
+    prediction,
+    priors,
+    synonymous,
+    tables,
+    trees,
+)
+
+FORMAT = 1  # version of what is on disk
+ABOUT = "artefact.json"
+MAX_ABOUT = 2**24  # bytes
+
+_LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "constriction", "safetensors")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,6 +46,8 @@ class Artefact:
       tables: `tables.Tables` by part of the prior's chain.
       networks: `prediction.network` by part, of all but the first.
       fingerprint: 8 bytes that identify the four.
+      lambda_d: the point of the grid that the parameters are bound at, with `lambda_p`.
+      lambda_p: see `lambda_d`.
     """
 
     codec: synonymous.Codec
@@ -27,6 +55,8 @@ class Artefact:
     tables: dict[str, tables.Tables]
     networks: dict[str, dict]
     fingerprint: bytes
+    lambda_d: float
+    lambda_p: float
 
 
 def make(codec, params, lambda_d, lambda_p):
@@ -50,23 +80,163 @@ def make(codec, params, lambda_d, lambda_p):
         raise ValueError(f"codec.stride must divide {padding.BUCKET}, got {codec.stride}")
     bound = codec.bind(params, lambda_d, lambda_p)
     bound = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), bound)
-    digest = hashlib.sha256(repr(codec).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(bound):
-        leaf, name = np.asarray(leaf), jax.tree_util.keystr(path)
         if not np.all(np.isfinite(leaf)):
-            raise ValueError(f"the codec's parameter {name} is not finite")
-        digest.update(f"{name} {leaf.shape} ".encode() + leaf.astype("<f4").tobytes())
+            raise ValueError(f"the codec's parameter {jax.tree_util.keystr(path)} is not finite")
     built = tables.build(codec, bound)
-    for part in built.values():
-        for counts in part.counts:
-            digest.update(counts.astype("<i4").tobytes())
     networks = {
         part.name: prediction.network(bound["prior"][part.name], bound["features"])
         for part in chain.parts(codec)
         if part.known
     }
-    for network in networks.values():
-        for layer in network.values():
+    fingerprint = _fingerprint(codec, bound, built, networks)
+    return Artefact(codec, bound, built, networks, fingerprint, float(lambda_d), float(lambda_p))
+
+
+def save(artefact, directory):
+    """Writes an artefact, whole or not at all.
+
+    Args:
+      artefact: from `make`.
+      directory: path of one that does not exist yet.
+
+    Raises:
+      ValueError: the directory exists; artefacts are never overwritten.
+      OSError: it cannot be written.
+    """
+    directory = pathlib.Path(directory)
+    require_new(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    unfinished.mkdir()
+    try:
+        files = {}
+        for name, tree in _trees(artefact).items():
+            files[name] = trees.write(unfinished / f"{name}.safetensors", tree)
+        about = {
+            "format": FORMAT,
+            "codec": dataclasses.asdict(artefact.codec),
+            "lambda_d": artefact.lambda_d,
+            "lambda_p": artefact.lambda_p,
+            "fingerprint": artefact.fingerprint.hex(),
+            "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+            "files": files,
+        }
+        about["sha256"] = _sha256(_text(about).encode())
+        (unfinished / ABOUT).write_text(_text(about))
+        load(unfinished)
+        unfinished.rename(directory)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def load(directory):
+    """Reads an artefact and checks it.
+
+    Args:
+      directory: from `save`.
+
+    Returns:
+      `Artefact`.
+
+    Raises:
+      ValueError: a file is missing, damaged or of another version.
+    """
+    directory = pathlib.Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"there is no artefact at {directory}: make one with the verb package")
+    about = _about(directory / ABOUT)
+    try:
+        grid = modulation.Grid(**_tuples(about["codec"].pop("grid")))
+        codec = synonymous.Codec(**_tuples(about["codec"]), grid=grid)
+        read = {
+            name: trees.read(directory / f"{name}.safetensors", entry)
+            for name, entry in about["files"].items()
+        }
+        params = jax.tree.map(jnp.asarray, read["params"])
+        built = {name: tables.Tables(counts) for name, counts in read["tables"].items()}
+        networks = {
+            part: {name: integers.Layer(**layer) for name, layer in network.items()}
+            for part, network in read["networks"].items()
+        }
+        points = about["lambda_d"], about["lambda_p"]
+        fingerprint = bytes.fromhex(about["fingerprint"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{directory / ABOUT} is of another version: {error}") from error
+    _check_tables(codec, built, directory)
+    if _fingerprint(codec, params, built, networks) != fingerprint:
+        raise ValueError(f"the fingerprint of {directory} does not match what it holds")
+    return Artefact(codec, params, built, networks, fingerprint, *points)
+
+
+def require_new(directory):
+    """Raises ValueError where `save` could not write because something is there."""
+    if os.path.lexists(directory):
+        raise ValueError(f"{directory} exists already; an artefact is never overwritten")
+
+
+def _trees(artefact):
+    """What is stored as arrays, by file; `load` takes it apart again."""
+    return {
+        "params": artefact.params,
+        "tables": {name: part.counts for name, part in artefact.tables.items()},
+        "networks": {
+            part: {name: vars(layer) for name, layer in network.items()}
+            for part, network in artefact.networks.items()
+        },
+    }
+
+
+def _fingerprint(codec, params, built, networks):
+    digest = hashlib.sha256(repr(codec).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        leaf, name = np.asarray(leaf), jax.tree_util.keystr(path)
+        digest.update(f"{name} {leaf.shape} ".encode() + leaf.astype("<f4").tobytes())
+    for part in chain.parts(codec):
+        for counts in built[part.name].counts:
+            digest.update(counts.astype("<i4").tobytes())
+        for layer in networks.get(part.name, {}).values():
             for leaf in (layer.weights, layer.bias, layer.shift):
                 digest.update(leaf.astype("<i8").tobytes())
-    return Artefact(codec, bound, built, networks, digest.digest()[:8])
+    return digest.digest()[:8]
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def _text(about):
+    return json.dumps(about, indent=1) + "\n"
+
+
+def _about(path):
+    """The checked content of `artefact.json`."""
+    content = trees.content(path, MAX_ABOUT)
+    try:
+        text = content.decode()
+        about = json.loads(text)
+        version, stated = about["format"], about.pop("sha256")
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: it is no description of an artefact") from error
+    if version != FORMAT:
+        raise ValueError(f"{path} is of format version {version}, readable is {FORMAT}")
+    if stated != _sha256(_text(about).encode()) or text != _text(about | {"sha256": stated}):
+        raise ValueError(f"{path} is damaged: its checksum does not match")
+    return about
+
+
+def _tuples(settings):
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+def _check_tables(codec, built, directory):
+    """Raises ValueError on tables that a coder could not use."""
+    parts = chain.parts(codec)
+    wanted = {part.name: priors.SCALES if part.known else part.channels for part in parts}
+    whole = {name: len(part.counts) for name, part in built.items()} == wanted and all(
+        counts.ndim == 1 and len(counts) % 2 == 0 and counts.sum() == tables.TOTAL
+        for part in built.values()
+        for counts in part.counts
+    )
+    if not whole or min(c.min() for part in built.values() for c in part.counts) < 1:
+        raise ValueError(f"the coding tables of {directory} do not fit its codec")
