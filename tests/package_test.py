@@ -72,6 +72,7 @@ def test_a_saved_artefact_is_loaded_without_building_tables(artefact, saved, mon
     assert (loaded.lambda_d, loaded.lambda_p) == (60.0, 1.0)
     assert loaded.fingerprint == artefact.fingerprint
     assert _same(loaded.params, artefact.params)
+    assert sorted(p.name for p in saved.iterdir()) == sorted(FILES)
     assert list(loaded.tables) == list(artefact.tables)
     for name, part in artefact.tables.items():
         assert _same(loaded.tables[name].counts, part.counts)
