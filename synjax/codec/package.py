@@ -154,7 +154,10 @@ def load(directory):
             for name, entry in about["files"].items()
         }
         params = jax.tree.map(jnp.asarray, read["params"])
-        built = {name: tables.Tables(counts) for name, counts in read["tables"].items()}
+        built = {
+            name: tables.Tables(tuple(counts.astype(np.int32) for counts in part))
+            for name, part in read["tables"].items()
+        }
         networks = {
             part: {name: integers.Layer(**layer) for name, layer in network.items()}
             for part, network in read["networks"].items()
@@ -179,7 +182,10 @@ def _trees(artefact):
     """What is stored as arrays, by file; `load` takes it apart again."""
     return {
         "params": artefact.params,
-        "tables": {name: part.counts for name, part in artefact.tables.items()},
+        "tables": {  # every count leaves at least one to another: 16 bits hold it
+            name: tuple(counts.astype(np.uint16) for counts in part.counts)
+            for name, part in artefact.tables.items()
+        },
         "networks": {
             part: {name: vars(layer) for name, layer in network.items()}
             for part, network in artefact.networks.items()
