@@ -41,7 +41,7 @@ def get_config(arg=""):
         "detail_width": 128,
         "stride": 16,
         "hyper": 0,
-        "context": False,
+        "context": True,
     }
     config.distortion = "mse"
     config.perception = {
@@ -105,7 +105,7 @@ def get_config(arg=""):
             "detail_width": 32,
             "stride": 8,
             "hyper": 0,
-            "context": False,
+            "context": True,
         }
         config.perception.patch = 8
         config.perception.stride = 4
