@@ -43,6 +43,8 @@ def get_config(arg=""):
         "crop": None,
         "conditions": 1,
         "level_weights": (1.0,),
+        "level_lambda_d": (1.0,),
+        "level_lambda_p": (1.0,),
         "clip": 1.0,
         "balance": 0.0,
         "warmup": 50,

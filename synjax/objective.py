@@ -23,6 +23,8 @@ class Objective:
       members: M ≥ 1 sampled members, or 0 for the single deterministic reconstruction, in which
         unsent groups take their conditional mean and there is no detail.
       relaxation: one of `codec.rounding.RELAXATIONS`.
+      level_lambda_d, level_lambda_p: per level, by what λ_d and λ_p are multiplied in the loss;
+        what the codec is told of them stays.
       frozen: keys of params that receive no gradient.
     """
 
@@ -31,6 +33,8 @@ class Objective:
     perception: Any
     members: int
     relaxation: str
+    level_lambda_d: tuple[float, ...]
+    level_lambda_p: tuple[float, ...]
     frozen: tuple[str, ...] = ()
 
     def reconstruct(self, params, x, level, key):
@@ -86,7 +90,9 @@ class Objective:
         distortion = self.distortion(repeated, synset.reshape(repeated.shape)).mean()
         context = {"source": x, "symbols": symbols["hard"], "level": level}
         penalty = self.perception.penalty(critic, real, synset, context, penalty_key)
-        loss = lambda_d * distortion + lambda_p * penalty + rate
+        weight_d = lambda_d * jnp.asarray(self.level_lambda_d)[level - 1]
+        weight_p = lambda_p * jnp.asarray(self.level_lambda_p)[level - 1]
+        loss = weight_d * distortion + weight_p * penalty + rate
         metrics = {"loss": loss, "rate": rate, "distortion": distortion, "perception": penalty}
         if not self.members:
             # Beside Eq. 62 and touching no other parameter: the density from which ŷ_ε will be

@@ -17,6 +17,7 @@ VECTOR = synonymous.Codec(0, 6, (2, 3), GRID, 8, (8, 8, 8), 8)
 DISTANCE = sliced_wasserstein.SlicedWasserstein(
     "vector", directions=0, axes=np.eye(6, dtype=np.float32), axes_per_step=6
 )
+LEVELS = {"level_lambda_d": (1.0, 1.0), "level_lambda_p": (1.0, 1.0)}
 TRACES = []
 
 
@@ -52,6 +53,7 @@ def _gradient_of(members):
         DISTANCE,
         members=members,
         relaxation="rate",
+        **LEVELS,
         frozen=("prior",) if members else (),
     )
 
@@ -202,7 +204,7 @@ def test_the_same_key_gives_the_same_loss_and_another_key_another():
 def test_rounded_symbols_leave_nothing_to_chance():
     """Stage `perception` at M = 0; its rate is that of the integers."""
     loss = objective.Objective(
-        VECTOR, distortion.mse, base.NoPerception(), members=0, relaxation="none"
+        VECTOR, distortion.mse, base.NoPerception(), members=0, relaxation="none", **LEVELS
     )
 
     @jax.jit
@@ -218,3 +220,19 @@ def test_rounded_symbols_leave_nothing_to_chance():
     assert metrics["perception"] == 0
     np.testing.assert_allclose(metrics["rate"], np.mean(bits) / 6, rtol=1e-5)
     assert metrics["rate"] != _evaluate(100.0, 1.0, 2)[0]["rate"]  # which is relaxed
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_levels_weigh_the_terms_of_the_loss_and_nothing_else(level):
+    factors = {"level_lambda_d": (0.5, 2.0), "level_lambda_p": (3.0, 0.0)}
+    arguments = VECTOR, distortion.mse, DISTANCE
+    weighed = objective.Objective(*arguments, members=1, relaxation="none", **factors)
+    key, weights = jax.random.key(0), _weights(100.0, 1.0, level)
+    _, found = jax.jit(weighed)(_params(), {}, X, REAL, *weights, key)
+    plain = objective.Objective(*arguments, members=1, relaxation="none", **LEVELS)
+    _, expected = jax.jit(plain)(_params(), {}, X, REAL, *weights, key)
+    for name in ("rate", "distortion", "perception"):
+        assert found[name] == expected[name]
+    of_d, of_p = (factors[name][level - 1] for name in ("level_lambda_d", "level_lambda_p"))
+    loss = of_d * 100 * found["distortion"] + of_p * found["perception"] + found["rate"]
+    np.testing.assert_allclose(found["loss"], loss, rtol=1e-5)

@@ -89,6 +89,8 @@ def test_the_hash_names_the_whole_configuration(tiny_config):
         ("sweep.encoders", "shared", "must be one of"),
         ("stages.fidelity.members", 2, "stages.fidelity.members must be 0"),
         ("stages.perception.level_weights", (1.0, 1.0), "the codec has 1 levels"),
+        ("stages.fidelity.level_lambda_d", (1.0, 1.0), "the codec has 1 levels"),
+        ("stages.perception.level_lambda_p", (-1.0,), "must be finite and not negative"),
         ("stages.perception.conditions", 3, "must be a multiple|serves only 1"),
         ("stages.perception.real", "both", "must be one of"),
         ("stages.perception.members", -1, "must not be negative"),

@@ -38,6 +38,7 @@ class Stage:
       crop: side of the training crops; None for vectors.
       conditions: how many (λ_d, λ_p) a step works on; divides `batch`.
       level_weights: probability of each level, in proportion.
+      level_lambda_d, level_lambda_p: see `Objective`.
       members: M, see `Objective`.
       real: "paired" | "independent", see `perception.base`.
       relaxation: see `Objective`; "none" in stage perception, which trains on what is decoded.
@@ -52,6 +53,8 @@ class Stage:
     crop: int | None
     conditions: int
     level_weights: tuple[float, ...]
+    level_lambda_d: tuple[float, ...]
+    level_lambda_p: tuple[float, ...]
     members: int
     real: str
     relaxation: str
@@ -88,6 +91,12 @@ class Stage:
                 f"{self.name}.relaxation is {self.relaxation!r}, must be one of "
                 f"{', '.join(allowed)}"
             )
+        for name in ("level_lambda_d", "level_lambda_p"):
+            factors = np.asarray(getattr(self, name), float)
+            if not np.all((factors >= 0) & np.isfinite(factors)):
+                raise ValueError(
+                    f"{self.name}.{name} must be finite and not negative, got {getattr(self, name)}"
+                )
         weights = np.asarray(self.level_weights, float)
         if len(weights) == 0 or np.any(weights < 0) or not 0 < weights.sum() < math.inf:
             raise ValueError(

@@ -112,6 +112,8 @@ class Plan:
             perception=perception,
             members=stage.members,
             relaxation=stage.relaxation,
+            level_lambda_d=stage.level_lambda_d,
+            level_lambda_p=stage.level_lambda_p,
             frozen=("analysis", "prior", "detail") if stage.name == "perception" else (),
         )
 
@@ -215,11 +217,12 @@ def _check_stages(stages, codec, source, config):
     if tuple(stages) not in allowed:
         raise ValueError(f"stages are {tuple(stages)}, must be one of {allowed}")
     for stage in stages.values():
-        if len(stage.level_weights) != codec.levels:
-            raise ValueError(
-                f"stages.{stage.name}.level_weights has {len(stage.level_weights)} entries, the "
-                f"codec has {codec.levels} levels"
-            )
+        for name in ("level_weights", "level_lambda_d", "level_lambda_p"):
+            if len(getattr(stage, name)) != codec.levels:
+                raise ValueError(
+                    f"stages.{stage.name}.{name} has {len(getattr(stage, name))} entries, the "
+                    f"codec has {codec.levels} levels"
+                )
         if stage.name == "fidelity" and stage.members:
             raise ValueError("stages.fidelity.members must be 0: detail is sampled in perception")
         if source.kind == "image":
