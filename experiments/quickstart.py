@@ -52,7 +52,7 @@ def claims(table, config):
 
     excess = ((ok.rate_exact - ok.rate_header) / ok.rate_estimated - 1).abs().max()
     found.append(
-        ("payload within 1 % of the estimated rate", excess < 0.01, f"at most {excess:.2%}")
+        ("payload within 0.3 % of the estimated rate", excess < 0.003, f"at most {excess:.2%}")
     )
 
     falls = max(-rows.mse.diff().min() for _, rows in columns)

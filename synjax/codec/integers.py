@@ -15,7 +15,7 @@ FRACTION = 12  # binary digits of an activation behind the point
 LIMIT = 2**19  # largest magnitude of an activation
 BOUND = 2.0**52  # of all partial sums; beyond 2^53 float64 misses integers
 MAX_SHIFT = 30
-ROWS = 64  # of a picture's latent at a time, which bounds memory
+ROWS = 16  # of a picture's latent at a time, which bounds memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
