@@ -322,7 +322,7 @@ def test_detail_belongs_to_the_symbols_that_are_rendered(artefact):
     used = []
     for one, level in ((parsed, 1), (parsed, 2), (dataclasses.replace(parsed, level=1), None)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(addresses, "uniforms", lambda key, j, count: used.append(key) or 1 / 0)
+            patch.setattr(addresses, "normals", lambda key, *_: used.append(key) or 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 bitstream.render(artefact, one, level=level)
     assert used[0] == used[2] != used[1]
@@ -375,6 +375,23 @@ def test_large_pictures_in_windows_are_what_they_are_as_a_whole(artefact, monkey
     for level, expected in zip(levels, whole, strict=True):
         found = bitstream.render(artefact, parsed, members=2, level=level)
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("other_prior", ["grouped"], indirect=True)
+def test_the_hyper_latent_of_a_large_picture_is_that_of_the_whole(other_prior, monkeypatch):
+    x = _picture(700, 100)
+    z = rendering.analyse(other_prior, x)["z"]
+    monkeypatch.setattr(padding, "WINDOW", 512)
+    found = rendering.analyse(other_prior, x)["z"]
+    np.testing.assert_allclose(found, z, atol=1e-3)
+    assert np.std(z) > 0.01
+
+
+@pytest.mark.parametrize(("stride", "hyper"), [(64, 0), (64, 2), (128, 0)])
+def test_strides_whose_windows_would_be_all_halo_are_refused(params, stride, hyper):
+    codec = dataclasses.replace(CODEC, stride=stride, hyper=hyper)
+    with pytest.raises(ValueError, match="codec.stride must be at most 32"):
+        bitstream.make(codec, params, 100.0, 1.0)
 
 
 def test_a_halo_that_is_too_small_would_be_seen(artefact, monkeypatch):

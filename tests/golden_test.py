@@ -27,14 +27,14 @@ def _found(artefact, stream):
     hashes = {"symbols": _sha256(parsed.symbols), "hyper": _sha256(parsed.hyper)}
     codec = artefact.codec
     for level in range(1, codec.levels + 1):
-        sent = bitstream._given(artefact, parsed, level)
+        sent = parsed.symbols[..., : sum(codec.groups[:level])]
         lower = dataclasses.replace(parsed, level=level)
         values = bitstream._given(artefact, lower, codec.levels).values
         hashes[f"values, level {level}"] = _sha256(values)
-        key = addresses.checksum(sent.symbols)
+        key = addresses.checksum(sent)
         sizes = parsed.symbols.shape[:-1]
         for j in range(MEMBERS):
-            member = rendering.member(artefact, j, key, sent, values)
+            member = rendering.member(artefact, j, key, sent, parsed.hyper, values)
             window = tuple(slice(0, size) for size in sizes)
             detail = member.detail(window, sizes, codec.coefficients)
             hashes[f"sampled symbols, level {level}, member {j}"] = _sha256(member.apart)

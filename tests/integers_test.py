@@ -79,12 +79,14 @@ def test_results_are_those_of_the_real_layer_to_half_a_unit(fractions):
     assert np.max(np.abs(layer(x) / 2.0 ** fractions[1] - real)) <= 0.51 / 2 ** fractions[1]
 
 
-def test_a_picture_in_bands_is_the_picture(monkeypatch):
-    layer, x = integers.layer(*_convolution()), _activations(11, 4, 5)
-    whole = layer(x)
-    for rows in (1, 3, 11):
-        monkeypatch.setattr(integers, "ROWS", rows)
-        np.testing.assert_array_equal(layer(x), whole)
+@pytest.mark.parametrize("positions", [1, 3, 9, 44])
+def test_a_latent_in_parts_is_the_latent(monkeypatch, positions):
+    picture = integers.layer(*_convolution()), _activations(11, 4, 5)
+    vectors = integers.layer(RNG.normal(size=(5, 3)), RNG.normal(size=3)), _activations(11, 5)
+    whole = [layer(x) for layer, x in (picture, vectors)]
+    monkeypatch.setattr(integers, "POSITIONS", positions)
+    for (layer, x), expected in zip((picture, vectors), whole, strict=True):
+        np.testing.assert_array_equal(layer(x), expected)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 2.0**40])

@@ -134,7 +134,7 @@ def parse(artefact, stream):
     if not samples.fits(codec, shape):
         raise BitstreamError(f"shape {shape} is not one of this codec's")
     place = rendering.place(codec, shape)
-    if place.positions * codec.latents > MAX_SYMBOLS:
+    if place.positions * _widest(codec) > MAX_SYMBOLS:
         raise BitstreamError(f"shape {shape} is too large for one stream")
     sizes = place.latent_sizes
     for k, payload in enumerate(payloads):
@@ -190,24 +190,27 @@ def render(artefact, parsed, members=1, first=0, level=None):
     """
     codec = artefact.codec
     level = _level(level, parsed.level)
-    if members < 0 or first < 0:
-        raise ValueError(f"members and first must not be negative, got {members} and {first}")
-    sent = _given(artefact, parsed, level)
+    if members < 0 or first < 0 or first + members > 2**64:
+        raise ValueError(
+            f"members and first must not be negative and addresses below 2⁶⁴, got {members} "
+            f"and {first}"
+        )
+    sent = np.ascontiguousarray(parsed.symbols[..., : sum(codec.groups[:level])])
     values = _given(artefact, dataclasses.replace(parsed, level=level), codec.levels).values
     shape = (*parsed.shape[:-1], codec.channels)
 
     def rendered(own):
-        x = rendering.render(artefact, shape, sent.symbols, values, level, own)
+        x = rendering.render(artefact, shape, sent, values, level, own)
         return samples.from_codec(parsed.shape, x)
 
     if members == 0:
         return rendered([])
-    key = addresses.checksum(sent.symbols)
+    key = addresses.checksum(sent)
     synset = np.empty((members, *parsed.shape), np.float32)
     for done in range(0, members, MEMBERS_PER_CALL):
         wanted = synset[done : done + MEMBERS_PER_CALL]
         addressed = range(first + done, first + done + len(wanted))
-        own = [rendering.member(artefact, j, key, sent, values) for j in addressed]
+        own = [rendering.member(artefact, j, key, sent, parsed.hyper, values) for j in addressed]
         own += own[-1:] * (MEMBERS_PER_CALL - len(own))  # one shape for all calls
         wanted[:] = rendered(own)[: len(wanted)]
     return synset
@@ -267,6 +270,12 @@ def _bits(codec, part, params, arrays):
     return bits.sum(tuple(range(1, bits.ndim)))
 
 
+def _widest(codec):
+    """Channels that one latent position takes where it takes most."""
+    hidden = codec.synthesis_widths[0] if codec.rank == 0 else 0
+    return max(codec.latents + codec.hyper, codec.prior_width, hidden)
+
+
 def _parts(codec, k):
     """The parts of the chain that are sent in the payload of group k (from 0)."""
     return [part for part in chain.parts(codec) if part.group == k]
@@ -315,17 +324,17 @@ def _analysed(artefact, x):
     """The `parsing.Trace` of a signal that was checked."""
     codec = artefact.codec
     place = rendering.place(codec, x.shape)
-    if place.positions * codec.latents > MAX_SYMBOLS:
+    if place.positions * _widest(codec) > MAX_SYMBOLS:
         raise ValueError(f"x of shape {x.shape} is too large for one stream")
     latent = rendering.analyse(artefact, x)
-    for y in latent.values():
-        if not np.abs(y).max() <= tables.MAX_SYMBOL / 2:
-            raise ValueError(f"x has symbols that are not finite or beyond ±{tables.MAX_SYMBOL}")
 
     def rounded(part, centre, scale):
         del scale
         own = latent["z"] if part.is_hyper else parsing.group(codec, latent["y"], part.group)
-        return np.rint(own - centre / 2.0**prediction.FRACTION)
+        symbols = np.rint(own - centre / 2.0**prediction.FRACTION)
+        if not np.abs(symbols).max() <= tables.MAX_SYMBOL:
+            raise ValueError(f"x has symbols that are not finite or beyond ±{tables.MAX_SYMBOL}")
+        return symbols
 
     return parsing.follow(artefact, place.latent_sizes, rounded, codec.levels)
 

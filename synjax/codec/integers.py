@@ -1,21 +1,22 @@
 """Networks on integers: what both sides of a stream must agree on to the last bit.
 
 A real v is the integer round(v · 2^FRACTION). A layer multiplies integers with integer weights,
-adds an integer bias, shifts right with rounding and clips. The weights of each output are scaled
-by the largest power of two for which no partial sum can reach 2^53: float64 matrix products are
-then exact, whatever the order of summation, the library or the machine.
+adds an integer bias and shifts right with rounding; between layers activations are clipped. The
+weights of each output are scaled by a power of two with which no partial sum can reach 2^53:
+float64 matrix products are then exact, whatever the order of summation, the library or the machine.
 """
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
 
 FRACTION = 12  # binary digits of an activation behind the point
 LIMIT = 2**19  # largest magnitude of an activation
-BOUND = 2.0**52  # of all partial sums; beyond 2^53 float64 misses integers
+BOUND = 2.0**51  # of all partial sums; beyond 2^53 float64 misses integers
 MAX_SHIFT = 30
-ROWS = 16  # of a picture's latent at a time, which bounds memory
+POSITIONS = 2**12  # that one matrix product takes, which bounds memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,18 +43,25 @@ class Layer:
           int64 [*S, C'].
         """
         if self.weights.ndim == 2:
-            total = x.reshape(-1, x.shape[-1]).astype(np.float64) @ self.weights
-            return self._shifted(total).reshape(*x.shape[:-1], -1)
+            flat = x.reshape(-1, x.shape[-1])
+            out = np.empty((len(flat), self.weights.shape[1]), np.int64)
+            for first in range(0, len(flat), POSITIONS):
+                some = flat[first : first + POSITIONS].astype(np.float64)
+                out[first : first + POSITIONS] = self._shifted(some @ self.weights)
+            return out.reshape(*x.shape[:-1], -1)
         height, width, channels = x.shape
-        padded = np.pad(x, [(1, 1), (1, 1), (0, 0)]).astype(np.float64)
+        padded = np.pad(x, [(1, 1), (1, 1), (0, 0)])
         kernel = self.weights.reshape(9 * channels, -1)
         out = np.empty((height, width, kernel.shape[1]), np.int64)
-        for first in range(0, height, ROWS):
-            rows = min(ROWS, height - first)
-            band = padded[first : first + rows + 2]
-            taps = [band[i : i + rows, j : j + width] for i in range(3) for j in range(3)]
-            total = np.concatenate(taps, -1).reshape(rows * width, -1) @ kernel
-            out[first : first + rows] = self._shifted(total).reshape(rows, width, -1)
+        columns = min(width, POSITIONS)
+        rows = max(1, POSITIONS // columns)
+        for top, left in itertools.product(range(0, height, rows), range(0, width, columns)):
+            part = out[top : top + rows, left : left + columns]
+            h, w, _ = part.shape
+            seen = padded[top : top + h + 2, left : left + w + 2].astype(np.float64)
+            taps = [seen[i : i + h, j : j + w] for i in range(3) for j in range(3)]
+            total = np.concatenate(taps, -1).reshape(h * w, -1) @ kernel
+            part[:] = self._shifted(total).reshape(part.shape)
         return out
 
     def _shifted(self, total):
@@ -81,7 +89,7 @@ def layer(kernel, bias, input_fraction=FRACTION, output_fraction=FRACTION):
     inputs = tuple(range(kernel.ndim - 1))
     reach = np.abs(kernel).sum(inputs) * LIMIT + np.abs(bias)
     # Rounding adds at most half a unit per weight, and half of 2^shift is added before shifting.
-    spare = BOUND / 2 - LIMIT * math.prod(kernel.shape[:-1])
+    spare = BOUND - LIMIT * math.prod(kernel.shape[:-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.floor(np.log2(spare / reach))
     if not np.all(np.isfinite(reach)) or np.any(shift < 0):

@@ -32,6 +32,7 @@ from synjax.codec import (
 FORMAT = 1  # version of what is on disk
 ABOUT = "artefact.json"
 MAX_ABOUT = 2**24  # bytes
+MAX_STRIDE = 32  # with which windows are wider than their halos
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "constriction", "safetensors")
 
@@ -76,8 +77,12 @@ def make(codec, params, lambda_d, lambda_p):
     """
     if codec.levels > container.MAX_LEVELS:
         raise ValueError(f"codec.groups may be at most {container.MAX_LEVELS}, got {codec.levels}")
-    if codec.rank and padding.BUCKET % codec.stride:
-        raise ValueError(f"codec.stride must divide {padding.BUCKET}, got {codec.stride}")
+    unit = codec.stride * (chain.COARSE if codec.hyper else 1)
+    if codec.rank and (padding.BUCKET % unit or codec.stride > MAX_STRIDE):
+        raise ValueError(
+            f"codec.stride must be at most {MAX_STRIDE}, and {unit} divide {padding.BUCKET}, "
+            f"got {codec.stride}"
+        )
     bound = codec.bind(params, lambda_d, lambda_p)
     bound = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), bound)
     for path, leaf in jax.tree_util.tree_leaves_with_path(bound):

@@ -1,8 +1,10 @@
 """What both sides of a stream predict of a part of the chain from those before it, in integers.
 
 `priors.Conditional` in the integers of `integers`, at one (λ_d, λ_p): what λ modulates is folded
-into the weights. Training sees the real-valued network. A resolution of 2⁻¹² per activation needs
-no rounding in the loop: what it costs in rate is below what the tables cost (docs/design.md).
+into the weights. Training sees the real-valued network, without the limits that are put here: known
+values beyond ±2048 steps and activations beyond ±128 saturate, which costs rate where it happens
+and nothing else. A resolution of 2⁻¹² per activation needs no rounding in the loop: what it costs
+in rate is far below what the tables cost (docs/design.md).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""p(ȳ_s): a factorised density for the first group, learned conditionals for the rest.
+"""p(ȳ_s): a factorised density for the first part of the chain, conditionals for the rest.
 
 Every density is a mixture of logistics convolved with the unit cell, so that a bin's probability
 is a difference of sigmoids. Densities are described by (offset, log_scale, logit) per component,
@@ -114,7 +114,7 @@ class Factorised(nn.Module):
 
 
 class Conditional(nn.Module):
-    """A group's centre and scale at each position, predicted from the groups before it.
+    """A part's centre and scale at each position, predicted from the parts before it.
 
     Attributes:
       channels: of the group.

@@ -16,8 +16,10 @@ def place(codec, shape):
 
 
 def halo(codec):
-    """Samples by which windows overlap on each side: more than any network sees (Flax modules)."""
+    """Samples by which windows overlap on each side: as far as any network sees."""
     needed = 4 * codec.stride + 64  # two residual blocks at the stride, four layers at 8, 4 and 4
+    if codec.hyper:  # a residual block at four strides, four layers at one
+        needed = max(needed, 12 * codec.stride)
     unit = codec.stride * (chain.COARSE if codec.hyper else 1)
     return -(-needed // unit) * unit
 
@@ -61,6 +63,7 @@ class Member:
     Attributes:
       key, address: of its detail, see `addresses`.
       uniforms: uint32 [*S', K]; choose the unsent symbols, and where vectors lie in their bins.
+        None where there is nothing to choose.
       apart: float32 [*S', K], its values less those that all members share, in steps.
     """
 
@@ -81,27 +84,30 @@ class Member:
         return own
 
 
-def member(artefact, address, key, sent, values):
+def member(artefact, address, key, sent, hyper, values):
     """A member of the synset of symbols: unsent groups are sampled from what would code them.
 
     Args:
       artefact: `package.Artefact`.
       address: j.
-      key: checksum of the symbols that were sent.
-      sent: `parsing.Trace` of them.
+      key: checksum of the symbols of the groups that were sent.
+      sent: those symbols, int32 [*S', K_≤level].
+      hyper: symbols of the hyper-latent.
       values: int64 [*S', K], what all members share.
 
     Returns:
       `Member`.
     """
-    codec, sizes = artefact.codec, sent.symbols.shape[:-1]
+    codec, sizes = artefact.codec, sent.shape[:-1]
+    if codec.rank and sent.shape == values.shape:  # nothing is left to choose
+        return Member(key, address, None, np.zeros(values.shape, np.float32))
     uniforms = addresses.uniforms(key, address, values.size).reshape(values.shape)
 
     def choose(part, centre, scale):
         if part.is_hyper:
-            return sent.hyper
-        if sum(codec.groups[: part.group]) < sent.symbols.shape[-1]:
-            return parsing.group(codec, sent.symbols, part.group)
+            return hyper
+        if sum(codec.groups[: part.group]) < sent.shape[-1]:
+            return parsing.group(codec, sent, part.group)
         where = parsing.positions(part, sizes)
         indices = parsing.table_indices(part, scale, where)
         own = parsing.group(codec, uniforms, part.group)[where]
