@@ -1,6 +1,7 @@
 """Members of a synset by address: the same detail whenever and wherever it is drawn.
 
-The address is (symbols of the groups sent, j). Bucket, tile, batch, device and parameters have no part in it.
+The address is (symbols of the groups sent, j). Bucket, tile, batch, device and parameters have no
+part in it.
 What is drawn are integers, from Philox-4×64-10 with the address as its key (Salmon et al. 2011,
 doi:10.1145/2063384.2063405).
 """
