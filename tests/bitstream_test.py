@@ -7,50 +7,24 @@ import zlib
 import jax
 import numpy as np
 import pytest
-from scipy import ndimage, special
+import small_codec
+from scipy import special
 
 from synjax.codec import (
     addresses,
     bitstream,
     container,
-    modulation,
     padding,
     prediction,
     rendering,
-    synonymous,
 )
 
-CODEC = synonymous.Codec(
-    rank=2,
-    channels=3,
-    groups=(6, 18),
-    grid=modulation.Grid((100.0,), (0.0, 1.0)),
-    analysis_width=8,
-    synthesis_widths=(8, 8, 8),
-    prior_width=8,
-    stride=16,
-)
-
-
-def _picture(height, width, seed=0):
-    """A smooth colour picture, float32 [height, width, 3]."""
-    noise = np.random.default_rng(seed).standard_normal((height + 16, width + 16, 3))
-    smooth = ndimage.gaussian_filter(noise, (3, 3, 0))[8:-8, 8:-8]
-    return np.clip(0.5 + 3 * smooth, 0, 1).astype(np.float32)
+CODEC, _picture = small_codec.COLOUR, small_codec.colour_picture
 
 
 def _disturbed(codec):
-    """Initial parameters, disturbed so that every network has a say."""
     x = np.stack([_picture(128, 128, seed) for seed in range(10, 16)])
-    # This generator is compiled several times faster than the default one.
-    initial = codec.init(jax.random.key(0, impl="rbg"), x)
-    rng = np.random.default_rng(0)
-    disturbed = jax.tree.map(
-        lambda leaf: leaf + 0.02 * rng.standard_normal(leaf.shape).astype(np.float32), initial
-    )
-    for part in ("analysis", "synthesis"):
-        disturbed[part]["klt"] = initial[part]["klt"]
-    return disturbed
+    return small_codec.disturbed(codec, x, 0.02)
 
 
 @pytest.fixture(scope="module")

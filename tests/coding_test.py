@@ -3,28 +3,13 @@
 import jax
 import numpy as np
 import pytest
-from scipy import ndimage
+import small_codec
 
 from synjax import main
-from synjax.codec import bitstream, container, modulation, synonymous
+from synjax.codec import bitstream, container
 from synjax.data import pictures
 
-CODEC = synonymous.Codec(
-    rank=2,
-    channels=3,
-    groups=(6, 18),
-    grid=modulation.Grid((100.0,), (0.0, 1.0)),
-    analysis_width=8,
-    synthesis_widths=(8, 8, 8),
-    prior_width=8,
-    stride=16,
-)
-
-
-def _picture(height, width, seed=0):
-    noise = np.random.default_rng(seed).standard_normal((height + 16, width + 16, 3))
-    smooth = ndimage.gaussian_filter(noise, (3, 3, 0))[8:-8, 8:-8]
-    return np.clip(0.5 + 3 * smooth, 0, 1)
+CODEC, _picture = small_codec.COLOUR, small_codec.colour_picture
 
 
 @pytest.fixture(scope="module")

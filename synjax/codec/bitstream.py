@@ -83,9 +83,8 @@ def encode(artefact, x, level=None):
             symbols = _own(codec, found, part)[where]
             encoder.write(artefact.tables[part.name], indices.ravel(), symbols.ravel())
         payload = encoder.payload()
-        groups.append(
-            container.Group(len(payload), zlib.crc32(payload), _checksum(codec, found, k, start))
-        )
+        whole = [_own(codec, found, part) for part in _parts(codec, k) if part.colour != 1]
+        groups.append(container.Group(len(payload), zlib.crc32(payload), _checksum(whole, start)))
         payloads.append(payload)
     header = container.Header(
         x.shape, sample_bits, codec.levels, artefact.fingerprint[:4], tuple(groups)
@@ -159,11 +158,9 @@ def parse(artefact, stream):
         except ValueError as error:
             raise BitstreamError(f"group {k + 1}: {error}") from error
         symbols[k][-1][where] = read.reshape(indices.shape)
-        if part == _parts(codec, k)[-1]:
-            own = np.concatenate([own.ravel() for own in symbols[k]])
-            checksum = addresses.checksum(own, start)
-            if checksum != header.groups[k].symbols_checksum:
-                raise BitstreamError(f"symbol checksum of group {k + 1} does not match")
+        is_last = part == _parts(codec, k)[-1]
+        if is_last and _checksum(symbols[k], start) != header.groups[k].symbols_checksum:
+            raise BitstreamError(f"symbol checksum of group {k + 1} does not match")
         return symbols[k][-1]
 
     found = parsing.follow(artefact, sizes, decoded, len(payloads))
@@ -291,12 +288,9 @@ def _start(sample_bits, shape):
     return zlib.crc32(np.array([sample_bits, *shape], "<i8"))
 
 
-def _checksum(codec, found, k, start):
-    """CRC32 of the symbols of a group, of the first with those of the hyper-latent before it."""
-    symbols = parsing.group(codec, found.symbols, k)
-    if k == 0 and codec.hyper:
-        symbols = np.concatenate([found.hyper.ravel(), symbols.ravel()])
-    return addresses.checksum(symbols, start)
+def _checksum(whole, start):
+    """CRC32 of the symbols of a group: the hyper-latent's, if it is sent with it, then its own."""
+    return addresses.checksum(np.concatenate([symbols.ravel() for symbols in whole]), start)
 
 
 def _least_bits(artefact, part, sizes):
