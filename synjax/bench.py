@@ -62,9 +62,10 @@ def _step(plan, stage, params, repeats):
     lambda_d = np.full(conditions, plan.trials[0].lambda_d, np.float32)
     lambda_p = np.full(conditions, plan.trials[-1].lambda_p, np.float32)
     levels = np.full(conditions, plan.codec.levels, np.int32)
+    targets = np.full((conditions, 3), np.inf, np.float32)
 
     def once():
-        held[0], metrics = step_fn(held[0], x, real, lambda_d, lambda_p, levels)
+        held[0], metrics = step_fn(held[0], x, real, lambda_d, lambda_p, levels, targets)
         jax.block_until_ready(metrics)
 
     seconds = _median(once, repeats)

@@ -41,7 +41,7 @@ def compress(picture, stream, codec, level, alpha, console):
     _print(console, f"{stream}: {rate} ({', '.join(levels)})")
 
 
-def decompress(stream, picture, codec, members, first, level, console):
+def decompress(stream, picture, codec, members, first, level, realism, console):
     """Writes members of a stream's synset as pictures.
 
     Args:
@@ -51,6 +51,7 @@ def decompress(stream, picture, codec, members, first, level, console):
       members: number of members; 0 for the reconstruction without randomness.
       first: address of the first.
       level: 1…L, or None for all that the stream holds.
+      realism: β in [0, 1], see `codec.package.Artefact.at`.
       console: rich console.
 
     Raises:
@@ -63,7 +64,7 @@ def decompress(stream, picture, codec, members, first, level, console):
     depth = max(d for d in depths if d <= header.sample_bits)
     paths = _numbered(pathlib.Path(picture), members, first)
     with outputs.staged(*paths) as unfinished:
-        artefact = _picture_codec(codec)
+        artefact = _picture_codec(codec).at(realism)
         with _naming(stream):
             parsed = bitstream.parse(artefact, content)
         # A few at a time, so that memory does not grow with the number of members.

@@ -102,6 +102,8 @@ def _codec_flags(verb, values):
             ("first", 0, 2**63, "Address of the first member."),
         ):
             flags.DEFINE_integer(name, default, meaning, 0, most, flag_values=values)
+        meaning = "0 for least distortion, 1 for all the realism that the codec was trained for."
+        flags.DEFINE_float("realism", 1.0, meaning, 0.0, 1.0, flag_values=values)
 
 
 def _bounds_flags(values):
@@ -142,8 +144,8 @@ def _parse(verb, arguments):
     return values, given
 
 
-def _claims(arguments, verb):
-    """The `claims` function of the experiment file, where there is one."""
+def _experiment(arguments, verb):
+    """The module of the experiment file, where there is one."""
     named = [a.partition("=")[2] for a in arguments if a.startswith(("--experiment=", "--config="))]
     path = pathlib.Path((named[0] if named else QUICKSTART).partition(":")[0])
     if (not named and verb != "quickstart") or not path.exists():
@@ -151,13 +153,13 @@ def _claims(arguments, verb):
     spec = importlib.util.spec_from_file_location("experiment", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return getattr(module, "claims", None)
+    return module
 
 
 def _dispatch(verb, arguments, console):
     values, given = _parse(verb, arguments)
     config = values.config.to_dict() if "config" in values else None
-    claims = _claims(arguments, verb)
+    experiment = _experiment(arguments, verb)
     if verb == "bench":
         return run.bench(config, values.out, values.repeats, console)
     if verb == "bounds":
@@ -169,14 +171,14 @@ def _dispatch(verb, arguments, console):
     if verb == "compress":
         return coding.compress(*given, values.codec, values.level, values.alpha, console)
     if verb == "decompress":
-        counts = values.members, values.first, values.level
-        return coding.decompress(*given, values.codec, *counts, console)
+        asked = values.members, values.first, values.level, values.realism
+        return coding.decompress(*given, values.codec, *asked, console)
     if verb == "inspect":
         return coding.inspect(*given, values.codec, console)
     if verb in ("sweep", "quickstart"):
-        return run.sweep(config, values.workdir, console, claims)
+        return run.sweep(config, values.workdir, console, experiment)
     if verb == "train":
-        return run.train(config, values.workdir, console)
+        return run.train(config, values.workdir, console, experiment)
     if verb == "evaluate":
         return run.evaluate(values.workdir, console)
     return run.export(values.workdir, console)

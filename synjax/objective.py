@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+TERMS = ("distortion", "perception", "rate")
+
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
@@ -63,7 +65,9 @@ class Objective:
         completed = self.codec.complete(params, symbols, level, uniforms)
         return self.codec.synthesise(params, completed), symbols, completed["shared"]
 
-    def __call__(self, params, critic, x, real, lambda_d, lambda_p, level, key):
+    def __call__(
+        self, params, critic, x, real, lambda_d, lambda_p, level, key, weights=(1.0, 1.0, 1.0)
+    ):
         """The loss in bits per source element.
 
         Args:
@@ -74,6 +78,7 @@ class Objective:
           lambda_d, lambda_p: weights, may be traced.
           level: 1…L, may be traced.
           key: JAX random key.
+          weights: of `TERMS`, beside λ_d, λ_p and 1: multipliers of targets (Eq. 61), a warm-up.
 
         Returns:
           The scalar to minimise and a dict: scalars `loss` (Eq. 62), `rate` (bits/dim),
@@ -90,9 +95,9 @@ class Objective:
         distortion = self.distortion(repeated, synset.reshape(repeated.shape)).mean()
         context = {"source": x, "symbols": symbols["hard"], "level": level}
         penalty = self.perception.penalty(critic, real, synset, context, penalty_key)
-        weight_d = lambda_d * jnp.asarray(self.level_lambda_d)[level - 1]
-        weight_p = lambda_p * jnp.asarray(self.level_lambda_p)[level - 1]
-        loss = weight_d * distortion + weight_p * penalty + rate
+        weight_d = weights[0] * lambda_d * jnp.asarray(self.level_lambda_d)[level - 1]
+        weight_p = weights[1] * lambda_p * jnp.asarray(self.level_lambda_p)[level - 1]
+        loss = weight_d * distortion + weight_p * penalty + weights[2] * rate
         metrics = {"loss": loss, "rate": rate, "distortion": distortion, "perception": penalty}
         if not self.members:
             # Beside Eq. 62 and touching no other parameter: the density from which ŷ_ε will be

@@ -17,17 +17,42 @@ from synjax.theory import audit as auditing
 from synjax.training import plan as planning
 
 ROWS = "rows.json"
+VARIANTS = "variants"
 
 
-def train(config, workdir, console):
-    """Trains every run of a configuration, or what is missing of it.
+def train(config, workdir, console, experiment=None):
+    """Trains every run of a configuration, or what is missing of it; arguments as for `sweep`."""
+    for plan, home in _plans(config, workdir, experiment):
+        _train(plan, home, console)
 
-    Returns:
-      The plan and the outcomes by run.
+
+def _plans(config, workdir, experiment):
+    """Checked plans and the working directories that they are trained in.
+
+    An experiment that compares several configurations has one of each for every variant, below the
+    working directory; encoders that the variants agree on are trained once.
     """
-    plan = planning.make(config)
-    workdir = sweeping.open_workdir(workdir, plan.config)
-    return plan, _train(plan, workdir, console)
+    workdir = pathlib.Path(workdir)
+    if not hasattr(experiment, "variants"):
+        plan = planning.make(config)
+        return [(plan, sweeping.open_workdir(workdir, plan.config))]
+    plans = {
+        name: planning.make(
+            own | {"name": f"{config['name']}/{name}", "shared_encoders": "../encoders"}
+        )
+        for name, own in experiment.variants(config).items()
+    }
+    sweeping.open_workdir(workdir, config | {VARIANTS: list(plans)})
+    return [
+        (plan, sweeping.open_workdir(workdir / name, plan.config)) for name, plan in plans.items()
+    ]
+
+
+def _homes(workdir):
+    """The working directories of a sweep: itself, or those of its variants."""
+    workdir = pathlib.Path(workdir)
+    names = sweeping.read_config(workdir).get(VARIANTS)
+    return [workdir] if names is None else [workdir / name for name in names]
 
 
 def _train(plan, workdir, console, only_read=False):
@@ -39,29 +64,32 @@ def _train(plan, workdir, console, only_read=False):
         return sweeping.Trainer(plan, workdir, show, only_read).train_all()
 
 
-def sweep(config, workdir, console, claims=None):
+def sweep(config, workdir, console, experiment=None):
     """Trains, evaluates and exports; finishes what an interrupted call left.
 
     Args:
       config: plain dict.
       workdir: directory of the sweep.
       console: rich console.
-      claims: of the experiment, or None: (table, config) → list of (claim, holds, measured).
+      experiment: module of the experiment, or None. It may have `variants`: config → dict of the
+        configurations to compare by name, and `claims`: (table, config) → list of (claim, whether
+        it holds, what was measured).
     """
     began = time.monotonic()
-    plan, outcomes = train(config, workdir, console)
-    _evaluate(plan, outcomes, pathlib.Path(workdir), console, again=False)
+    for plan, home in _plans(config, workdir, experiment):
+        _evaluate(plan, _train(plan, home, console), home, console, again=False)
     results = export(workdir, console)
-    if claims is not None:
-        _print_claims(claims(results, plan.config), pathlib.Path(workdir), console)
+    if hasattr(experiment, "claims"):
+        _print_claims(experiment.claims(results, config), pathlib.Path(workdir), console)
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
 
 
 def evaluate(workdir, console):
     """Evaluates a trained working directory again, whatever rows it holds."""
-    plan = planning.make(sweeping.read_config(workdir))
-    outcomes = _train(plan, pathlib.Path(workdir), console, only_read=True)
-    _evaluate(plan, outcomes, pathlib.Path(workdir), console, again=True)
+    for home in _homes(workdir):
+        plan = planning.make(sweeping.read_config(home))
+        outcomes = _train(plan, home, console, only_read=True)
+        _evaluate(plan, outcomes, home, console, again=True)
     export(workdir, console)
 
 
@@ -74,11 +102,12 @@ def _evaluate(plan, outcomes, workdir, console, again):
             if path.exists() and not again:
                 continue
             outcome = outcomes[trial.decoder]
+            weights = outcomes[trial.encoder].weights, outcome.weights
             if outcome.failure:
                 rows = evaluation.failed_rows(plan, trial, outcome.failure, examples)
                 sheets = []
             else:
-                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples)
+                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, weights, examples)
             for level, sheet in enumerate(sheets, 1):
                 stem = directory / f"members_level_{level}"
                 contact_sheet.contact_sheet(sheet.source, sheet.members, stem, sheet.caption)
@@ -100,6 +129,8 @@ def package(workdir, trial_name, codec, console):
     Raises:
       ValueError: no such trial, or one that is not trained or has diverged; the directory exists.
     """
+    if len(homes := _homes(workdir)) > 1:
+        raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
     plan = planning.make(sweeping.read_config(workdir))
     trials = {trial.name: trial for trial in plan.trials}
     if trial_name not in trials:
@@ -111,7 +142,8 @@ def package(workdir, trial_name, codec, console):
     outcome = _train(plan, pathlib.Path(workdir), console, only_read=True)[trial.decoder]
     if outcome.failure:
         raise ValueError(f"trial {trial.name} has no codec: {outcome.failure}")
-    artefact = packaging.make(plan.codec, outcome.params, trial.lambda_d, trial.lambda_p)
+    points = trial.lambda_d, trial.lambda_p
+    artefact = packaging.make(plan.codec, outcome.params, *points, plan.has_realism)
     packaging.save(artefact, codec)
     fingerprint = artefact.fingerprint[:4].hex()
     size = sum(path.stat().st_size for path in pathlib.Path(codec).iterdir())
@@ -135,14 +167,15 @@ def export(workdir, console):
       ValueError: there is no sweep, or none of its trials was evaluated.
     """
     workdir = pathlib.Path(workdir)
-    plan = planning.make(sweeping.read_config(workdir))
     rows, missing = [], []
-    for trial in plan.trials:
-        path = workdir / "trials" / trial.name / ROWS
-        if path.exists():
-            rows += json.loads(path.read_text())
-        else:
-            missing.append(trial.name)
+    for home in _homes(workdir):
+        plan = planning.make(sweeping.read_config(home))
+        for trial in plan.trials:
+            path = home / "trials" / trial.name / ROWS
+            if path.exists():
+                rows += json.loads(path.read_text())
+            else:
+                missing.append(str(home.relative_to(workdir) / trial.name))
     if not rows:
         raise ValueError(f"no trial of {workdir} was evaluated yet: run `sweep` or `evaluate`")
     results = table.frame(rows)
@@ -154,12 +187,13 @@ def export(workdir, console):
     if missing:
         console.print(f"Not evaluated yet: {', '.join(missing)}", highlight=False)
     console.print("Wrote", highlight=False)
-    sheets = sorted((workdir / "trials").glob("*/members_level_*.png"))
+    pattern = pathlib.Path("trials", "*", "members_level_*.png")
+    pattern = pattern if _homes(workdir) == [workdir] else "*" / pattern
+    sheets = sorted(workdir.glob(str(pattern)))
     for path in paths:
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     if sheets:
-        pattern = workdir / "trials" / "*" / "members_level_*.png"
-        console.print(f"  {pattern}  ({len(sheets)} contact sheets)", highlight=False)
+        console.print(f"  {workdir / pattern}  ({len(sheets)} contact sheets)", highlight=False)
     return results
 
 

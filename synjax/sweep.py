@@ -6,6 +6,7 @@ import pathlib
 import time
 
 import jax
+import numpy as np
 
 from synjax import records
 from synjax.training import checkpoint, loop, state, step
@@ -16,10 +17,26 @@ FAILED = "failed.json"
 
 @dataclasses.dataclass
 class Outcome:
-    """Averaged parameters of a finished run, or why there are none."""
+    """What a finished run leaves, or why it leaves nothing.
+
+    Attributes:
+      params: averaged parameters.
+      weights: of `objective.TERMS`, by which a target changed λ_d, λ_p and the rate's one; [3].
+      failure: why there are none.
+    """
 
     params: object = None
+    weights: np.ndarray | None = None
     failure: str | None = None
+
+
+def _outcome(final):
+    """On the host: arrays that a step returned are tied to a device, and the next stage would be
+    compiled once for those and again for its own.
+    """
+    return Outcome(
+        params=jax.device_get(final.average), weights=np.exp(jax.device_get(final.multipliers))
+    )
 
 
 def open_workdir(workdir, config):
@@ -116,8 +133,15 @@ class Trainer:
             outcomes[run.name] = self._train(run, parent)
         return outcomes
 
+    def _directory(self, run):
+        """Where a run lives: encoders that other sweeps can use too, under what made them."""
+        shared = self._plan.config.get("shared_encoders")
+        if shared and run.stage.name == "fidelity":
+            return self._workdir / shared / self._plan.encoder_hash(run)
+        return self._workdir / run.name
+
     def _train(self, run, parent):
-        directory = self._workdir / run.name
+        directory = self._directory(run)
         failed = directory / FAILED
         if failed.exists():
             return Outcome(failure=json.loads(failed.read_text())["reason"])
@@ -137,12 +161,15 @@ class Trainer:
             with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:
                 final, done = checkpoints.restore(initial)
             _require_finished(directory, done, run.stage)
-            return Outcome(params=jax.device_get(final.average))
-        opened = {c.name: records.Record(self._workdir / c.name) for c in run.conditions}
+            return _outcome(final)
+        shared = directory != self._workdir / run.name
+        home = directory if shared else self._workdir
+        opened = {c.name: records.Record(home / c.name) for c in run.conditions}
         try:
             final = loop.train(
                 stage=run.stage,
                 conditions=run.conditions,
+                grid=self._plan.codec.grid,
                 step_fn=step_fn,
                 initial=initial,
                 source=self._plan.source,
@@ -159,9 +186,7 @@ class Trainer:
         finally:
             for record in opened.values():
                 record.close()
-        # On the host: arrays that a step returned are tied to a device, and the next stage would be
-        # compiled once for those and again for its own.
-        return Outcome(params=jax.device_get(final.average))
+        return _outcome(final)
 
     def _stage(self, stage):
         if stage.name not in self._compiled:

@@ -208,14 +208,52 @@ def test_padding_costs_no_bits(artefact):
 
 
 def test_another_codec_refuses_the_stream(artefact, params, short):
-    changed = params | {"detail": jax.tree.map(lambda leaf: leaf + 1e-3, params["detail"])}
-    others = [bitstream.make(CODEC, changed, 100.0, 1.0)]
-    others.append(bitstream.make(CODEC, params, 100.0, 0.0))
-    assert len({one.fingerprint for one in (artefact, *others)}) == 3
-    assert len(artefact.fingerprint) == 8
-    for other in others:
-        with pytest.raises(bitstream.BitstreamError, match="fingerprint"):
-            bitstream.parse(other, short)
+    changed = params | {"prior": jax.tree.map(lambda leaf: leaf + 0.1, params["prior"])}
+    other = bitstream.make(CODEC, changed, 100.0, 1.0)
+    assert len(artefact.fingerprint) == 8 and other.fingerprint != artefact.fingerprint
+    with pytest.raises(bitstream.BitstreamError, match="fingerprint"):
+        bitstream.parse(other, short)
+
+
+def test_another_decoder_of_the_same_prior_reads_the_stream(artefact, params, short):
+    changed = params | {"detail": jax.tree.map(lambda leaf: leaf + 0.1, params["detail"])}
+    other = bitstream.make(CODEC, changed, 100.0, 1.0)
+    parsed = bitstream.parse(other, short)
+    np.testing.assert_array_equal(parsed.symbols, bitstream.parse(artefact, short).symbols)
+    assert np.any(bitstream.render(other, parsed) != bitstream.render(artefact, parsed))
+
+
+def test_realism_leads_from_the_decoder_of_lambda_p_zero_to_its_own(params, short):
+    # An encoder that λ_p does not touch, as stage perception leaves it.
+    frozen = {
+        part: jax.tree_util.tree_map_with_path(_without_lambda_p, params[part])
+        for part in ("analysis", "prior", "detail")
+    }
+    own = bitstream.make(CODEC, params | frozen, 100.0, 1.0, has_realism=True)
+    lowest = bitstream.make(CODEC, params | frozen, 100.0, 0.0)
+    stream = bitstream.encode(own, _picture(17, 5))
+    assert stream == bitstream.encode(lowest, _picture(17, 5))
+    shares = (0.0, 0.25, 0.5, 1.0)
+    synsets = [bitstream.decode(own, stream, members=2, realism=share) for share in shares]
+    np.testing.assert_array_equal(synsets[0], bitstream.decode(lowest, stream, members=2))
+    np.testing.assert_array_equal(synsets[0][0], synsets[0][1])
+    apart = [np.abs(synset[0] - synset[1]).mean() for synset in synsets]
+    assert apart == sorted(apart) and apart[1] > 0
+    np.testing.assert_array_equal(synsets[-1], bitstream.decode(own, stream, members=2))
+
+
+def _without_lambda_p(path, leaf):
+    perceptual = CODEC.grid.perceptual
+    by_lambda = leaf.ndim == 2 and len(leaf) == CODEC.grid.size and path[-1].key != "kernel"
+    return leaf.at[-perceptual:].set(0.0) if by_lambda else leaf
+
+
+@pytest.mark.parametrize("realism", [-0.1, 1.5, float("nan")])
+def test_a_realism_that_the_decoder_does_not_have_is_refused(artefact, short, realism):
+    with pytest.raises(ValueError, match="realism must be in"):
+        bitstream.decode(artefact, short, realism=realism)
+    with pytest.raises(ValueError, match="no control of realism"):
+        bitstream.decode(artefact, short, realism=0.5)
 
 
 @pytest.mark.parametrize("shape", [(17, 5), (17, 5, 2), (2**20, 2**20, 3), (4096, 4096, 3)])

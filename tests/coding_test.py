@@ -180,7 +180,8 @@ def test_inspect_compares_the_codec(here, codec, capsys, tmp_path):
     assert "Encoded by" in _run(capsys, "inspect", here / "in.syn", f"--codec={codec}")
     artefact = bitstream.load(codec)
     params = {k: v for k, v in artefact.params.items() if k != "features"}
-    bitstream.save(bitstream.make(CODEC, params, 100.0, 0.0), tmp_path / "other")
+    params["prior"] = jax.tree.map(lambda leaf: leaf + 0.1, params["prior"])
+    bitstream.save(bitstream.make(CODEC, params, 100.0, 1.0), tmp_path / "other")
     error = _refused(capsys, "inspect", here / "in.syn", f"--codec={tmp_path / 'other'}")
     assert artefact.fingerprint[:4].hex() in error
     call = ("decompress", *_paths(here, "in.syn", "x.png"), f"--codec={tmp_path / 'other'}")

@@ -163,7 +163,7 @@ def _set(key, value):
 
 
 CHANGES = {
-    "format version 2, readable is 1": _set("format", 2),
+    "format version 1, readable is 2": _set("format", 1),
     "another version: 'files'": lambda about: about.pop("files"),
     "another version.*depth": lambda about: about["codec"].update(depth=3),
     "codec.rank must be": lambda about: about["codec"].update(rank=1),
@@ -194,7 +194,7 @@ def _negative(counts):
 def test_tables_that_no_coder_can_use_are_refused(artefact, tmp_path, change):
     first = tables.Tables(tuple(change(artefact.tables["group_0"].counts)))
     built = artefact.tables | {"group_0": first}
-    fingerprint = package._fingerprint(CODEC, artefact.params, built, artefact.networks)
+    fingerprint = package._fingerprint(CODEC, built, artefact.networks)
     changed = dataclasses.replace(artefact, tables=built, fingerprint=fingerprint)
     with pytest.raises(ValueError, match="tables .* do not fit"):
         bitstream.save(changed, tmp_path / "codec")

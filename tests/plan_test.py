@@ -97,7 +97,7 @@ def test_the_hash_names_the_whole_configuration(tiny_config):
         ("codec.groups", (9,), "more than the 8"),
         ("codec.depth", 3, "codec has no setting 'depth'"),
         ("perception.slices", 3, "slices"),
-        ("evaluation.members", 0, "evaluation.members must be at least 1"),
+        ("evaluation.members", 0, "evaluation.members must be 0 where"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(tiny_config, key, value, message):

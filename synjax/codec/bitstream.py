@@ -169,7 +169,7 @@ def parse(artefact, stream):
     return Parsed(shape, len(payloads), padded, found.hyper)
 
 
-def render(artefact, parsed, members=1, first=0, level=None):
+def render(artefact, parsed, members=1, first=0, level=None, realism=1.0):
     """Members of the synset that symbols stand for (Eq. 14).
 
     Args:
@@ -178,13 +178,16 @@ def render(artefact, parsed, members=1, first=0, level=None):
       members: number of members; 0 gives the one reconstruction of a decoder without randomness.
       first: address j of the first member.
       level: 1…parsed.level, which groups to use; None uses all that are known.
+      realism: β in [0, 1], see `package.Artefact.at`.
 
     Returns:
       Synset [M, *S, C] or [M, N, n], float32; pictures are clipped to [0, 1].
 
     Raises:
-      ValueError: a level that is not known, or negative members or first.
+      ValueError: a level that is not known, negative members or first, or a realism that the
+        codec does not have.
     """
+    artefact = artefact.at(realism)
     codec = artefact.codec
     level = _level(level, parsed.level)
     if members < 0 or first < 0 or first + members > 2**64:
@@ -213,9 +216,9 @@ def render(artefact, parsed, members=1, first=0, level=None):
     return synset
 
 
-def decode(artefact, stream, members=1, first=0, level=None):
+def decode(artefact, stream, members=1, first=0, level=None, realism=1.0):
     """Members of a stream's synset: `render` of `parse`; arguments and errors are theirs."""
-    return render(artefact, parse(artefact, stream), members, first, level)
+    return render(artefact, parse(artefact, stream), members, first, level, realism)
 
 
 def header_size(stream):

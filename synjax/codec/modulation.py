@@ -61,6 +61,15 @@ class Grid:
     def _positive(self):
         return tuple(v for v in self.lambda_p if v > 0)
 
+    def between(self, low, high, share):
+        """The λ_p at a share in [0, 1] of the way from `low` to `high`.
+
+        The way is that of the features, which are linear along it between points of the grid.
+        """
+        scale = self._positive[0] if self._positive else 1.0
+        low, high = np.log1p(low / scale), np.log1p(high / scale)
+        return float(scale * np.expm1(low + share * (high - low)))
+
     def features(self, lambda_d, lambda_p):
         """The feature vector: 1, hats of log λ_d, hats of λ_p > 0, and their products.
 

@@ -29,7 +29,7 @@ from synjax.codec import (
     trees,
 )
 
-FORMAT = 1  # version of what is on disk
+FORMAT = 2  # version of what is on disk
 ABOUT = "artefact.json"
 MAX_ABOUT = 2**24  # bytes
 MAX_STRIDE = 32  # with which windows are wider than their halos
@@ -46,9 +46,12 @@ class Artefact:
       params: bound parameters.
       tables: `tables.Tables` by part of the prior's chain.
       networks: `prediction.network` by part, of all but the first.
-      fingerprint: 8 bytes that identify the four.
+      fingerprint: 8 bytes that identify what a stream needs to be parsed: the prior, as tables and
+        integer networks. Codecs that differ in their synthesis alone decode each other's streams.
       lambda_d: the point of the grid that the parameters are bound at, with `lambda_p`.
       lambda_p: see `lambda_d`.
+      has_realism: whether the decoder was trained from λ_p = 0 on, so that it can be asked for less
+        realism than that of its λ_p.
     """
 
     codec: synonymous.Codec
@@ -58,9 +61,37 @@ class Artefact:
     fingerprint: bytes
     lambda_d: float
     lambda_p: float
+    has_realism: bool = False
+
+    def at(self, realism):
+        """The same codec with its decoder at another point between distortion and realism.
+
+        Args:
+          realism: β in [0, 1]: 0 is the decoder of λ_p = 0, least distortion and nothing invented;
+            1 that of `lambda_p`.
+
+        Returns:
+          `Artefact`; it parses the same streams.
+
+        Raises:
+          ValueError: β is out of range, or below 1 where the decoder knows one λ_p only.
+        """
+        if not 0 <= realism <= 1:
+            raise ValueError(f"realism must be in [0, 1], got {realism}")
+        if realism == 1:
+            return self
+        if not self.has_realism:
+            raise ValueError(
+                "this codec has no control of realism: its decoder was trained for one λ_p alone, "
+                "not with sweep.decoders 'conditioned' or 'continuous' in a stage of its own"
+            )
+        lambda_p = self.codec.grid.between(0.0, self.lambda_p, realism)
+        return dataclasses.replace(
+            self, params=self.codec.bind(self.params, self.lambda_d, lambda_p)
+        )
 
 
-def make(codec, params, lambda_d, lambda_p):
+def make(codec, params, lambda_d, lambda_p, has_realism=False):
     """An artefact, in memory.
 
     Args:
@@ -68,6 +99,7 @@ def make(codec, params, lambda_d, lambda_p):
       params: trained (averaged) parameters, not bound.
       lambda_d: the point of the grid to bind them at, with `lambda_p`.
       lambda_p: see `lambda_d`.
+      has_realism: see `Artefact`.
 
     Returns:
       `Artefact`.
@@ -94,8 +126,9 @@ def make(codec, params, lambda_d, lambda_p):
         for part in chain.parts(codec)
         if part.known
     }
-    fingerprint = _fingerprint(codec, bound, built, networks)
-    return Artefact(codec, bound, built, networks, fingerprint, float(lambda_d), float(lambda_p))
+    fingerprint = _fingerprint(codec, built, networks)
+    points = float(lambda_d), float(lambda_p)
+    return Artefact(codec, bound, built, networks, fingerprint, *points, bool(has_realism))
 
 
 def save(artefact, directory):
@@ -123,6 +156,7 @@ def save(artefact, directory):
             "codec": dataclasses.asdict(artefact.codec),
             "lambda_d": artefact.lambda_d,
             "lambda_p": artefact.lambda_p,
+            "has_realism": artefact.has_realism,
             "fingerprint": artefact.fingerprint.hex(),
             "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
             "files": files,
@@ -167,12 +201,12 @@ def load(directory):
             part: {name: integers.Layer(**layer) for name, layer in network.items()}
             for part, network in read["networks"].items()
         }
-        points = about["lambda_d"], about["lambda_p"]
+        points = about["lambda_d"], about["lambda_p"], about["has_realism"]
         fingerprint = bytes.fromhex(about["fingerprint"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{directory / ABOUT} is of another version: {error}") from error
     _check_tables(codec, built, directory)
-    if _fingerprint(codec, params, built, networks) != fingerprint:
+    if _fingerprint(codec, built, networks) != fingerprint:
         raise ValueError(f"the fingerprint of {directory} does not match what it holds")
     return Artefact(codec, params, built, networks, fingerprint, *points)
 
@@ -198,11 +232,8 @@ def _trees(artefact):
     }
 
 
-def _fingerprint(codec, params, built, networks):
+def _fingerprint(codec, built, networks):
     digest = hashlib.sha256(repr(codec).encode())
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        leaf, name = np.asarray(leaf), jax.tree_util.keystr(path)
-        digest.update(f"{name} {leaf.shape} ".encode() + leaf.astype("<f4").tobytes())
     for part in chain.parts(codec):
         for counts in built[part.name].counts:
             digest.update(counts.astype("<i4").tobytes())

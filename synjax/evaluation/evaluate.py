@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import itertools
+import math
 import time
 from concurrent import futures
 
 import jax
 import numpy as np
 
-from synjax import distortion
+from synjax import distortion, objective
 from synjax.codec import bitstream
 from synjax.data import pipeline, sources
 from synjax.evaluation import jpeg, limits, realism
@@ -61,13 +62,15 @@ def subjects(config):
     return [Subject(e.x, variances=getattr(source, "variances", None)) for e in examples]
 
 
-def trial_rows(plan, trial, params, examples):
-    """The rows of one trial, one for each level.
+def trial_rows(plan, trial, params, weights, examples):
+    """The rows of one trial, one for each level and realism.
 
     Args:
       plan: `training.plan.Plan`.
       trial: `training.plan.Trial`.
       params: its averaged parameters.
+      weights: by which targets changed the weights of `objective.TERMS`, [3] of the run that
+        trained its encoder and [3] of the one that trained its decoder.
       examples: from `subjects`.
 
     Returns:
@@ -77,28 +80,59 @@ def trial_rows(plan, trial, params, examples):
     Raises:
       RuntimeError: a stream did not decode to the symbols that were encoded.
     """
+    points = trial.lambda_d, trial.lambda_p
+    artefact = bitstream.make(plan.codec, params, *points, plan.has_realism)
+    reached = _reached(trial, weights)
+    rows, sheets = [], []
+    for realism_asked in _realisms(plan, trial):
+        measured = _measured(plan, trial, artefact.at(realism_asked), examples)
+        for level in range(1, plan.codec.levels + 1):
+            values = [of_example[level - 1][0] for of_example in measured]
+            row = _identity(plan, trial, level, _count(examples), realism_asked)
+            rows.append(row | reached | _summary(values))
+            if plan.codec.rank and realism_asked == 1:
+                source, shown = measured[0][level - 1][1]
+                caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
+                sheets.append(Sheet(source, shown, caption))
+    return rows, sheets
+
+
+def _measured(plan, trial, artefact, examples):
+    """Per example and level, metrics and what a sheet shows."""
     members = plan.config["evaluation"]["members"]
-    artefact = bitstream.make(plan.codec, params, trial.lambda_d, trial.lambda_p)
     measure = _measure_picture if plan.codec.rank else _measure_vectors
     with futures.ThreadPoolExecutor(2) as pool:
         work = functools.partial(measure, artefact, members=members, seed=trial.seed)
-        measured = list(pool.map(work, examples))
-    rows, sheets = [], []
-    for level in range(1, plan.codec.levels + 1):
-        values = [of_example[level - 1][0] for of_example in measured]
-        rows.append(_identity(plan, trial, level, _count(examples)) | _summary(values))
-        if plan.codec.rank:
-            source, shown = measured[0][level - 1][1]
-            caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
-            sheets.append(Sheet(source, shown, caption))
-    return rows, sheets
+        return list(pool.map(work, examples))
+
+
+def _realisms(plan, trial):
+    """The β to measure a trial at; a decoder of λ_p = 0 has one."""
+    asked = plan.config["evaluation"].get("realism", (1.0,))
+    return sorted(set(asked)) if trial.lambda_p else (1.0,)
+
+
+def _reached(trial, weights):
+    """What targets made of λ_d and λ_p, in units of the weight of the rate (Eq. 62)."""
+    if not any(map(math.isfinite, trial.targets)):
+        return {}
+    encoder, decoder = weights
+    asked = zip(objective.TERMS, trial.targets, strict=True)
+    # Beside a frozen encoder the rate has no weight, and λ_p counts against λ_d.
+    unit = decoder[2] if trial.is_joint else decoder[0]
+    return {
+        "targets": ", ".join(f"{term} <= {most:g}" for term, most in asked if most < math.inf),
+        "lambda_d_reached": trial.lambda_d * encoder[0] / encoder[2],
+        "lambda_p_reached": trial.lambda_p * decoder[1] / unit,
+    }
 
 
 def failed_rows(plan, trial, reason, examples):
     """The rows of a trial that diverged: no measurement, but the reason."""
     status = {"status": "diverged", "reason": reason}
     return [
-        _identity(plan, trial, level, _count(examples)) | status
+        _identity(plan, trial, level, _count(examples), realism_asked) | status
+        for realism_asked in _realisms(plan, trial)
         for level in range(1, plan.codec.levels + 1)
     ]
 
@@ -108,18 +142,18 @@ def _count(examples):
     return sum(len(e.x) if e.x.ndim == 2 else 1 for e in examples)
 
 
-def _identity(plan, trial, level, count):
+def _identity(plan, trial, level, count, realism_asked):
     config = plan.config
     return {
         "run": config["name"],
         "trial": trial.name,
-        "stage": "joint" if trial.encoder == trial.decoder else "perception",
+        "stage": "joint" if trial.is_joint else "perception",
         "encoder_id": f"{trial.encoder}@{trial.lambda_d:g}",
         "config_hash": plan.config_hash,
         "lambda_d": trial.lambda_d,
         "lambda_p": trial.lambda_p,
         "level": level,
-        "realism": 1.0,
+        "realism": realism_asked,
         "perception": config["perception"]["name"],
         "distortion": config["distortion"],
         "members": config["evaluation"]["members"],

@@ -25,7 +25,10 @@ COLUMNS = {
     "lambda_d": "weight of distortion in Eq. 62; names the encoder (bits per unit of distortion)",
     "lambda_p": "weight of perception in Eq. 62 (bits per unit of the trained divergence)",
     "level": "synonymous level: how many groups of the latent are sent",
-    "realism": "scale of the decoder's detail, chosen when decoding (1 = as trained)",
+    "realism": "asked of the decoder: 0 least distortion, 1 the realism of its lambda_p",
+    "targets": "what training held distortion, perception or rate to (Eq. 61)",
+    "lambda_d_reached": "lambda_d that a target led to, where there is one",
+    "lambda_p_reached": "lambda_p that a target led to, where there is one",
     "perception": "divergence optimised in training",
     "distortion": "distortion optimised in training",
     "members": "members drawn from each synset, M",
@@ -69,12 +72,12 @@ DIVERGENCE_COLUMNS = {
 DIVERGENCES_AFTER = "consistency"
 
 _TEXT = {"run", "trial", "stage", "encoder_id", "config_hash", "perception", "distortion"}
-_TEXT |= {"dataset", "status", "reason", "bound_name"}
+_TEXT |= {"dataset", "status", "reason", "bound_name", "targets"}
 _INTEGER = {"level", "members", "seed", "n"}
 _REQUIRED = ["run", "trial", "stage", "encoder_id", "config_hash", "lambda_d", "lambda_p", "level"]
 _REQUIRED += ["perception", "distortion", "members", "seed", "dataset", "n", "status"]
 _REQUIRED_IF_OK = ["rate_noisy", "rate_estimated", "rate_exact", "header_bits", "mse"]
-_ORDER = ["run", "lambda_d", "lambda_p", "level", "seed"]
+_ORDER = ["run", "lambda_d", "lambda_p", "realism", "level", "seed"]
 
 
 def frame(rows, divergences=None):

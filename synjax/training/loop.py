@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from absl import logging
 
+from synjax import objective as terms
 from synjax.codec import rounding
 from synjax.data import pipeline
 from synjax.perception import build as perception
@@ -20,11 +21,20 @@ class Diverged(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """One (λ_d, λ_p) of a training run and where its metrics are recorded."""
+    """One (λ_d, λ_p) of a training run.
+
+    Attributes:
+      lambda_d, lambda_p: weights of Eq. 62; where a target is set, the weights it starts from.
+      name: where its metrics are recorded.
+      targets: of `objective.TERMS`; inf where there is none.
+      span: the λ_p that a step of this condition draws from, its own if they are equal.
+    """
 
     lambda_d: float
     lambda_p: float
     name: str
+    targets: tuple[float, float, float] = (math.inf,) * 3
+    span: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +55,11 @@ class Stage:
       learning_rate, warmup, clip: of the optimiser.
       balance, decay: see `step.make`.
       checkpoint_every: steps between checkpoints.
+      lambda_p_warmup: steps in which λ_p grows linearly to its value.
+      targets: term of `objective.TERMS` → what it may be at most (Eq. 61): one number, or one for
+        every λ_d ("distortion", "rate") or λ_p ("perception"). Its weight is then found by dual
+        ascent, from the one of the sweep.
+      dual_rate: see `step.ascend`.
     """
 
     name: str
@@ -64,6 +79,9 @@ class Stage:
     balance: float
     decay: float
     checkpoint_every: int
+    lambda_p_warmup: int = 0
+    targets: dict = dataclasses.field(default_factory=dict, hash=False)
+    dual_rate: float = 0.01
 
     def __post_init__(self):
         """Raises ValueError naming the setting that makes no sense."""
@@ -75,6 +93,11 @@ class Stage:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{self.name}.{name} must be positive, got {getattr(self, name)}")
+        if self.lambda_p_warmup < 0:
+            raise ValueError(
+                f"{self.name}.lambda_p_warmup must not be negative, got {self.lambda_p_warmup}"
+            )
+        self._check_targets()
         if not 0 <= self.decay < 1:
             raise ValueError(f"{self.name}.decay must be in [0, 1), got {self.decay}")
         if self.batch % self.conditions:
@@ -103,6 +126,24 @@ class Stage:
                 f"{self.name}.level_weights must be non-negative and not all zero, "
                 f"got {self.level_weights}"
             )
+
+    def _check_targets(self):
+        for term, values in self.targets.items():
+            if term not in terms.TERMS:
+                raise ValueError(
+                    f"{self.name}.targets has {term!r}, may have {', '.join(terms.TERMS)}"
+                )
+            if not np.all((np.asarray(values, float) > 0) & np.isfinite(values)):
+                raise ValueError(
+                    f"{self.name}.targets.{term} must be positive and finite, got {values}"
+                )
+        if self.targets and self.conditions != 1:
+            raise ValueError(
+                f"{self.name}.targets find one weight for one condition: {self.name}.conditions "
+                f"must be 1, got {self.conditions}"
+            )
+        if self.targets and not 0 < self.dual_rate < 1:
+            raise ValueError(f"{self.name}.dual_rate must be in (0, 1), got {self.dual_rate}")
 
 
 def schedule(seed, index, count, stage):
@@ -133,6 +174,21 @@ def schedule(seed, index, count, stage):
     return chosen, levels
 
 
+def lambda_p_of(condition, grid, seed, index):
+    """The λ_p of a step: the condition's own, or one drawn from its span.
+
+    Args:
+      condition: `Condition`.
+      grid: `codec.modulation.Grid`.
+      seed: of the run.
+      index: the step.
+    """
+    if condition.span is None:
+        return condition.lambda_p
+    generator = np.random.Generator(np.random.Philox(key=[seed, index], counter=2 << 64))
+    return grid.between(*condition.span, generator.random())
+
+
 def compiled(objective, stage):
     """The jitted step and the optimiser of a stage: made once, used by every run of the stage."""
     transformation = state.optimizer(
@@ -141,7 +197,14 @@ def compiled(objective, stage):
         warmup=stage.warmup,
         clip=stage.clip,
     )
-    function = step.make(objective, transformation, balance=stage.balance, decay=stage.decay)
+    function = step.make(
+        objective,
+        transformation,
+        balance=stage.balance,
+        decay=stage.decay,
+        dual_rate=stage.dual_rate if stage.targets else 0.0,
+        lambda_p_warmup=stage.lambda_p_warmup,
+    )
     return jax.jit(function, donate_argnums=0), transformation
 
 
@@ -161,12 +224,26 @@ def batches(source, stage, data, seed, start):
     yield from zip(read, other, strict=True)
 
 
-def train(*, stage, conditions, step_fn, initial, source, data, seed, directory, records, progress):
+def train(
+    *,
+    stage,
+    conditions,
+    grid,
+    step_fn,
+    initial,
+    source,
+    data,
+    seed,
+    directory,
+    records,
+    progress,
+):
     """Trains one set of parameters, or continues where an earlier call was interrupted.
 
     Args:
       stage: `Stage`.
       conditions: list of `Condition` that the parameters serve.
+      grid: `codec.modulation.Grid` of the codec.
       step_fn: from `compiled`.
       initial: `TrainState` before the first step.
       source: of training examples.
@@ -191,7 +268,7 @@ def train(*, stage, conditions, step_fn, initial, source, data, seed, directory,
         pending = None  # metrics of the step before, fetched while this one runs
 
         def settle(pending):
-            index, chosen, levels, metrics, began = pending
+            index, chosen, lambda_p, levels, metrics, began = pending
             metrics = jax.device_get(metrics)
             seconds = time.monotonic() - began
             for place, which in enumerate(chosen):
@@ -200,7 +277,7 @@ def train(*, stage, conditions, step_fn, initial, source, data, seed, directory,
                     name: float(value[place] if np.ndim(value) else value)
                     for name, value in metrics.items()
                 }
-                values |= {"lambda_d": condition.lambda_d, "lambda_p": condition.lambda_p}
+                values |= {"lambda_d": condition.lambda_d, "lambda_p": float(lambda_p[place])}
                 values |= {"level": int(levels[place]), "seconds": seconds}
                 records[condition.name].write(index, stage.name, values)
             means = {name: float(np.mean(value)) for name, value in metrics.items()}
@@ -216,14 +293,17 @@ def train(*, stage, conditions, step_fn, initial, source, data, seed, directory,
             chosen, levels = schedule(seed, index, len(conditions), stage)
             x, real = next(read)
             lambda_d = np.array([conditions[c].lambda_d for c in chosen], np.float32)
-            lambda_p = np.array([conditions[c].lambda_p for c in chosen], np.float32)
+            lambda_p = np.array(
+                [lambda_p_of(conditions[c], grid, seed, index) for c in chosen], np.float32
+            )
+            targets = np.array([conditions[c].targets for c in chosen], np.float32)
             began = time.monotonic()
             current, metrics = step_fn(
-                current, x, real, lambda_d, lambda_p, levels.astype(np.int32)
+                current, x, real, lambda_d, lambda_p, levels.astype(np.int32), targets
             )
             if pending is not None:
                 settle(pending)
-            pending = (index, chosen, levels, metrics, began)
+            pending = (index, chosen, lambda_p, levels, metrics, began)
             done = index + 1
             if done % stage.checkpoint_every == 0 or done == stage.steps:
                 settle(pending)  # nothing that is not finite is ever saved

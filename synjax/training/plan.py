@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 
 import jax
 import numpy as np
@@ -14,7 +15,18 @@ from synjax.data import pipeline, sources
 from synjax.perception import base, build
 from synjax.training import loop
 
-SHARING = ("conditioned", "separate")
+# What serves the grid: one set of parameters that is told the λ's, one for every point, or (of
+# decoders) one that is trained at every λ_p between the points too.
+SHARING = {
+    "encoders": ("conditioned", "separate"),
+    "decoders": ("conditioned", "separate", "continuous"),
+}
+# What each stage can hold to a target, and the axis along which the targets may differ.
+TARGETS = {
+    "fidelity": {"distortion": "lambda_d", "rate": "lambda_d"},
+    "perception": {"distortion": "lambda_d", "perception": "lambda_p"},
+    "joint": {"distortion": "lambda_d", "rate": "lambda_d", "perception": "lambda_p"},
+}
 KLT_EXAMPLES = {"image": 400, "vector": 16384}  # crops or vectors that the KLT is estimated from
 
 
@@ -39,7 +51,15 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One (λ_d, λ_p) and seed of the table, and the runs that its two halves come from."""
+    """One (λ_d, λ_p) and seed of the table, and the runs that its two halves come from.
+
+    Attributes:
+      name: of its directory, and in the table.
+      lambda_d, lambda_p: weights of Eq. 62, or what targets started from.
+      encoder, decoder: names of runs; the same where they were trained as one.
+      seed: of both.
+      targets: that any stage was held to, in the order of `objective.TERMS`; inf for none.
+    """
 
     name: str
     lambda_d: float
@@ -47,6 +67,12 @@ class Trial:
     encoder: str
     decoder: str
     seed: int
+    targets: tuple[float, float, float] = (math.inf,) * 3
+
+    @property
+    def is_joint(self):
+        """Whether encoder and decoder were trained as one."""
+        return self.encoder == self.decoder
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,6 +102,19 @@ class Plan:
     def config_hash(self):
         """Twelve hexadecimal digits that name the configuration."""
         return config_hash(self.config)
+
+    @property
+    def has_realism(self):
+        """Whether decoders serve all λ_p from 0 on, beside an encoder that knows none of them."""
+        served = {condition.lambda_p for condition in self.runs[-1].conditions}
+        return self.runs[-1].stage.name == "perception" and 0 in served and len(served) > 1
+
+    def encoder_hash(self, run):
+        """Names all that a run of stage fidelity depends on: equal names, equal parameters."""
+        depends = {name: self.config[name] for name in ("data", "distortion")}
+        depends |= {"codec": repr(self.codec), "stage": self.config["stages"]["fidelity"]}
+        depends |= {"conditions": repr(run.conditions), "seed": run.seed, "first": self.seed}
+        return config_hash(depends)
 
     def examples(self):
         """Examples that the KLT is estimated from, [N, *S, C]."""
@@ -141,12 +180,9 @@ def make(config):
     lambda_d, lambda_p = (tuple(sorted(set(axis))) for axis in zip(*points, strict=True))
     grid = modulation.Grid(lambda_d, lambda_p)
     seeds = _seeds(config["seeds"])
-    for name in ("encoders", "decoders"):
-        if sweep[name] not in SHARING:
-            raise ValueError(f"sweep.{name} is {sweep[name]!r}, must be one of {SHARING}")
-    members = config["evaluation"]["members"]
-    if members < 1:
-        raise ValueError(f"evaluation.members must be at least 1, got {members}")
+    for name, allowed in SHARING.items():
+        if sweep[name] not in allowed:
+            raise ValueError(f"sweep.{name} is {sweep[name]!r}, must be one of {allowed}")
     distortion.build(config["distortion"])
     source = sources.of_config(config["data"], split="train")
     codec = _codec(config["codec"], source, grid)
@@ -154,10 +190,11 @@ def make(config):
         name: loop.Stage(name=name, **settings) for name, settings in config["stages"].items()
     }
     _check_stages(stages, codec, source, config)
+    _check_evaluation(config["evaluation"], list(stages.values())[-1], sweep)
     runs, trials = [], []
     for seed in seeds:
         suffix = f",seed={seed}" if len(seeds) > 1 else ""
-        of_seed = _runs(stages, sweep, points, seed, suffix)
+        of_seed = _runs(stages, sweep, points, grid, seed, suffix)
         runs, trials = runs + of_seed[0], trials + of_seed[1]
     return Plan(config=config, codec=codec, source=source, runs=tuple(runs), trials=tuple(trials))
 
@@ -171,7 +208,7 @@ def _points(sweep):
         if not isinstance(point, list | tuple) or len(point) != 2:
             raise ValueError(f"sweep.also must hold pairs (λ_d, λ_p), got {point!r}")
         points.add(tuple(_increasing("sweep.also", (value,))[0] for value in point))
-    if sweep["also"] and "conditioned" in (sweep["encoders"], sweep["decoders"]):
+    if sweep["also"] and (sweep["encoders"], sweep["decoders"]) != ("separate",) * 2:
         raise ValueError("sweep.also needs sweep.encoders and sweep.decoders to be 'separate'")
     return sorted(points)
 
@@ -223,6 +260,12 @@ def _check_stages(stages, codec, source, config):
                     f"stages.{stage.name}.{name} has {len(getattr(stage, name))} entries, the "
                     f"codec has {codec.levels} levels"
                 )
+        wrong = [term for term in stage.targets if term not in TARGETS[stage.name]]
+        if wrong:
+            raise ValueError(
+                f"stages.{stage.name}.targets has {wrong[0]!r}, may have "
+                f"{', '.join(TARGETS[stage.name])}"
+            )
         if stage.name == "fidelity" and stage.members:
             raise ValueError("stages.fidelity.members must be 0: detail is sampled in perception")
         if source.kind == "image":
@@ -250,14 +293,61 @@ def _check_stages(stages, codec, source, config):
         )
 
 
+def _check_evaluation(evaluation, last, sweep):
+    """Raises ValueError on an evaluation that the last stage did not train for."""
+    members, realism = evaluation["members"], tuple(evaluation.get("realism", (1.0,)))
+    if members < 0 or (members == 0) != (last.members == 0):
+        raise ValueError(
+            f"evaluation.members must be 0 where stages.{last.name}.members is (a decoder without "
+            f"randomness), and positive elsewhere, got {members} and {last.members}"
+        )
+    if not realism or any(not 0 <= beta <= 1 for beta in realism):
+        raise ValueError(f"evaluation.realism must be numbers in [0, 1], got {realism}")
+    if set(realism) != {1.0} and (last.name == "joint" or sweep["decoders"] == "separate"):
+        raise ValueError(
+            "evaluation.realism below 1 needs one decoder for all λ_p beside a frozen encoder: "
+            "stages fidelity and perception, and sweep.decoders 'conditioned' or 'continuous'"
+        )
+
+
+def _targets(stage, point, axes):
+    """The targets of a stage at a point, in the order of `objective.TERMS`; inf for none."""
+    found = []
+    for term in objective.TERMS:
+        values = stage.targets.get(term, math.inf)
+        if isinstance(values, list | tuple):
+            axis = TARGETS[stage.name][term]
+            if len(values) != len(axes[axis]):
+                raise ValueError(
+                    f"stages.{stage.name}.targets.{term} has {len(values)} entries, the sweep has "
+                    f"{len(axes[axis])} values of {axis}"
+                )
+            values = values[axes[axis].index(point[axis])]
+        found.append(float(values))
+    if point["lambda_p"] == 0:
+        found[1] = math.inf  # a weight of zero stays zero
+    return tuple(found)
+
+
+def _span(grid, lambda_p, column):
+    """The λ_p that are nearer to `lambda_p` than to its neighbours in a column."""
+    place = column.index(lambda_p)
+    before, after = column[max(place - 1, 0)], column[min(place + 1, len(column) - 1)]
+    return grid.between(before, lambda_p, 0.5), grid.between(lambda_p, after, 0.5)
+
+
 def _name(**grids):
     return ",".join(f"{key}=" + "+".join(f"{v:g}" for v in grid) for key, grid in grids.items())
 
 
-def _runs(stages, sweep, points, seed, suffix):
+def _runs(stages, sweep, points, grid, seed, suffix):
     """Runs and trials of the points under the sharing that the sweep asks for."""
     lambda_d = tuple(sorted({d for d, _ in points}))
     d_sets = [lambda_d] if sweep["encoders"] == "conditioned" else [(d,) for d in lambda_d]
+    axes = {"lambda_d": lambda_d, "lambda_p": tuple(sorted({p for _, p in points}))}
+    continuous = sweep["decoders"] == "continuous"
+    if continuous and axes["lambda_p"][0] > 0:
+        raise ValueError("sweep.decoders 'continuous' needs 0 among sweep.lambda_p")
     two_stages = "fidelity" in stages
     stage = stages["perception" if two_stages else "joint"]
     runs, trials = [], []
@@ -265,18 +355,30 @@ def _runs(stages, sweep, points, seed, suffix):
         encoder = f"encoders/{_name(ld=d_set)}{suffix}"
         if two_stages:
             conditions = tuple(
-                loop.Condition(d, 0.0, f"encoders/{_name(ld=(d,))}{suffix}/record") for d in d_set
+                loop.Condition(
+                    d,
+                    0.0,
+                    f"encoders/{_name(ld=(d,))}{suffix}/record",
+                    _targets(stages["fidelity"], {"lambda_d": d, "lambda_p": 0.0}, axes),
+                )
+                for d in d_set
             )
             runs.append(_run(encoder, stages["fidelity"], conditions, None, seed))
         lambda_p = tuple(sorted({p for d, p in points if d in d_set}))
-        p_sets = [lambda_p] if sweep["decoders"] == "conditioned" else [(p,) for p in lambda_p]
+        p_sets = [(p,) for p in lambda_p] if sweep["decoders"] == "separate" else [lambda_p]
         for p_set in p_sets:
             decoder = f"decoders/{_name(ld=d_set, lp=p_set)}{suffix}"
             conditions = []
             for d, p in ((d, p) for d in d_set for p in p_set if (d, p) in points):
                 name = _name(ld=(d,), lp=(p,)) + suffix
-                conditions.append(loop.Condition(d, p, f"trials/{name}"))
-                trials.append(Trial(name, d, p, encoder if two_stages else decoder, decoder, seed))
+                point = {"lambda_d": d, "lambda_p": p}
+                targets = _targets(stage, point, axes)
+                of_both = (_targets(other, point, axes) for other in stages.values())
+                span = _span(grid, p, p_set) if continuous else None
+                conditions.append(loop.Condition(d, p, f"trials/{name}", targets, span))
+                owner = encoder if two_stages else decoder
+                asked = tuple(map(min, *of_both)) if two_stages else targets
+                trials.append(Trial(name, d, p, owner, decoder, seed, asked))
             parent = encoder if two_stages else None
             runs.append(_run(decoder, stage, tuple(conditions), parent, seed))
     return runs, sorted(trials, key=lambda t: (t.lambda_d, t.lambda_p))

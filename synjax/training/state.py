@@ -24,6 +24,8 @@ class TrainState:
       optimizer: state of the optimiser.
       average: exponential moving average of the parameters, which evaluation uses.
       critic: state of the perception module.
+      multipliers: float32 [3], logarithms of the weights of `objective.TERMS` that targets set
+        (Eq. 61); zeros without targets.
     """
 
     step: jax.Array
@@ -32,6 +34,7 @@ class TrainState:
     optimizer: Any
     average: Any
     critic: Any
+    multipliers: jax.Array
 
 
 def learning_rate_scales(params):
@@ -86,4 +89,5 @@ def create(params, transformation, critic, seed):
         optimizer=transformation.init(params),
         average=jax.tree.map(jnp.copy, params),
         critic=critic,
+        multipliers=jnp.zeros(3, jnp.float32),
     )

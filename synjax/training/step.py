@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from synjax import objective as terms
+
 
 class Purpose(enum.IntEnum):
     """What a random key is for; keys are addressed, never stored."""
@@ -21,7 +23,26 @@ def key_for(seed, step, purpose):
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), int(purpose))
 
 
-def make(objective, transformation, *, balance, decay):
+def ascend(multipliers, values, targets, rate):
+    """Dual ascent on the constraints value ≤ target of Eq. 61, in logarithms of the multipliers.
+
+    A multiplier grows while its value is above the target and shrinks while it is below, by a
+    factor of at most exp(rate) a step, whatever the units.
+
+    Args:
+      multipliers: logarithms, [3].
+      values: of `objective.TERMS` at this step, [3].
+      targets: positive, [3]; inf where there is no constraint, and the multiplier stays.
+      rate: positive.
+
+    Returns:
+      The new logarithms, [3].
+    """
+    excess = jnp.clip(values / targets - 1, -1.0, 1.0)
+    return multipliers + rate * jnp.where(jnp.isfinite(targets), excess, 0.0)
+
+
+def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_warmup=0):
     """Builds the step for one stage.
 
     Args:
@@ -30,25 +51,32 @@ def make(objective, transformation, *, balance, decay):
       balance: the losses of different λ_d are weighted by λ_d^−balance, so that one set of
         parameters is not ruled by the largest.
       decay: of the moving average, approached as (1 + t) / (10 + t).
+      dual_rate: of `ascend`; 0 for stages without targets.
+      lambda_p_warmup: steps in which λ_p grows linearly to its value.
 
     Returns:
-      step(state, x, real, lambda_d, lambda_p, level) → (state, metrics). x and real are
+      step(state, x, real, lambda_d, lambda_p, level, targets) → (state, metrics). x and real are
       [B, *S, C] with B a multiple of G; lambda_d, lambda_p, level are [G]: the conditions of this
-      step, each of which gets its share of the batch. Metrics are [G].
+      step, each of which gets its share of the batch. targets [G, 3] are for `ascend`; with a
+      dual_rate G is 1. Metrics are [G].
     """
 
-    def total(params, critic, x, real, lambda_d, lambda_p, level, key):
+    def total(params, critic, x, real, lambda_d, lambda_p, level, key, weights):
         keys = jax.random.split(key, len(lambda_d))
-        grouped = jax.vmap(objective, in_axes=(None, None, 0, 0, 0, 0, 0, 0))
-        losses, metrics = grouped(params, critic, x, real, lambda_d, lambda_p, level, keys)
+        grouped = jax.vmap(objective, in_axes=(None, None, 0, 0, 0, 0, 0, 0, None))
+        losses, metrics = grouped(params, critic, x, real, lambda_d, lambda_p, level, keys, weights)
         return (losses * lambda_d**-balance).mean(), metrics
 
-    def step(state, x, real, lambda_d, lambda_p, level):
+    def step(state, x, real, lambda_d, lambda_p, level, targets):
         conditions = len(lambda_d)
         x = x.reshape(conditions, -1, *x.shape[1:])
         real = real.reshape(conditions, -1, *real.shape[1:])
         critic_key = key_for(state.seed, state.step, Purpose.CRITIC)
         critic, critic_metrics = state.critic, {}
+        weights = jnp.exp(state.multipliers)
+        if lambda_p_warmup:
+            ramp = jnp.minimum((state.step + 1) / lambda_p_warmup, 1.0)
+            weights = weights.at[1].multiply(ramp)
         gradient_of = jax.value_and_grad(total, has_aux=True)
         (_, metrics), gradient = gradient_of(
             state.params,
@@ -59,6 +87,7 @@ def make(objective, transformation, *, balance, decay):
             lambda_p,
             level,
             key_for(state.seed, state.step, Purpose.LOSS),
+            weights,
         )
         fake, context = metrics.pop("fake"), metrics.pop("context")
         if critic:
@@ -74,12 +103,17 @@ def make(objective, transformation, *, balance, decay):
         rate = 1 - jnp.minimum(decay, (1 + count) / (10 + count))
         # In this form the average of what does not change does not change by a single bit.
         average = jax.tree.map(lambda a, p: a + rate * (p - a), state.average, params)
+        multipliers = state.multipliers
+        if dual_rate:
+            values = jnp.stack([jnp.asarray(metrics[name])[0] for name in terms.TERMS])
+            multipliers = ascend(multipliers, values, targets[0], dual_rate)
         state = state.replace(
             step=state.step + 1,
             params=params,
             optimizer=optimizer,
             average=average,
             critic=critic,
+            multipliers=multipliers,
         )
         metrics["gradient_norm"] = jnp.full(conditions, optax.global_norm(gradient))
         return state, metrics | critic_metrics

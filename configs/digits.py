@@ -1,0 +1,91 @@
+"""MNIST's digits as vectors of 784: the literature's test bed of rate, distortion and perception.
+
+    ./launch.sh sweep --config=configs/digits.py --config.data.path=DIR --workdir=runs/digits
+
+DIR holds the four original files. One encoder per λ_d and one decoder per (λ_d, λ_p). `:tiny` is
+the same in miniature, for tests; `:wgan_gp` has a critic in place of the sliced distance.
+"""
+
+from ml_collections import config_dict
+
+ARGUMENTS = ("tiny", "wgan_gp")
+
+
+def get_config(arg=""):
+    """The configuration; `arg` is "" or names of `ARGUMENTS`, with commas between them.
+
+    Raises:
+      ValueError: any other `arg`.
+    """
+    wanted = set(filter(None, arg.split(",")))
+    if not wanted <= set(ARGUMENTS):
+        raise ValueError(
+            f"configs/digits.py takes {', '.join(ARGUMENTS)} after the colon, got {arg!r}"
+        )
+    config = config_dict.ConfigDict()
+    config.name = "digits"
+    config.seeds = (0,)
+    config.data = {
+        "source": "mnist",
+        "path": config_dict.placeholder(str),
+        "size": config_dict.placeholder(int),
+        "augment": {},
+    }
+    config.codec = {
+        "groups": (24,),
+        "analysis_width": 256,
+        "synthesis_widths": (256, 0, 0),
+        "detail_width": 128,
+    }
+    config.distortion = "mse"
+    config.perception = {
+        "name": "sliced_wasserstein",
+        "space": "vector",
+        "directions": 128,
+        "axes_per_step": 64,
+        "unbiased": False,
+    }
+    shared = {
+        "crop": None,
+        "conditions": 1,
+        "level_weights": (1.0,),
+        "level_lambda_d": (1.0,),
+        "level_lambda_p": (1.0,),
+        "clip": 1.0,
+        "balance": 0.0,
+        "warmup": 30,
+        "batch": 128,
+    }
+    config.stages = {
+        "fidelity": shared
+        | {
+            "steps": 1500,
+            "members": 0,
+            "relaxation": "all",
+            "real": "paired",
+            "learning_rate": 1e-3,
+            "decay": 0.99,
+            "checkpoint_every": 500,
+        },
+        "perception": shared
+        | {
+            "steps": 500,
+            "members": 1,
+            "relaxation": "none",
+            "real": "independent",
+            "learning_rate": 1e-3,
+            "decay": 0.99,
+            "checkpoint_every": 250,
+        },
+    }
+    config.sweep = {
+        "also": (),
+        "lambda_d": (1.0, 3.0, 9.0),
+        "lambda_p": (0.0, 1.0, 10.0),
+        "encoders": "separate",
+        "decoders": "separate",
+    }
+    config.evaluation = {"members": 2, "limit": 10_000}
+    if "wgan_gp" in wanted:
+        config.perception = {"name": "wgan_gp", "width": 256, "critic_steps": 3}
+    return config
