@@ -36,6 +36,7 @@ def get_config(arg=""):
         "analysis_width": 256,
         "synthesis_widths": (256, 0, 0),
         "detail_width": 128,
+        "clipped": True,
     }
     config.distortion = "mse"
     config.perception = {
@@ -54,7 +55,7 @@ def get_config(arg=""):
         "clip": 1.0,
         "balance": 0.0,
         "warmup": 30,
-        "batch": 128,
+        "batch": 64,
     }
     config.stages = {
         "fidelity": shared

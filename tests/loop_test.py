@@ -154,8 +154,8 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
     def poisoned(objective, stage):
         function, transformation = compiled(objective, stage)
 
-        def step(state, x, real, lambda_d, lambda_p, level):
-            state, metrics = function(state, x, real, lambda_d, lambda_p, level)
+        def step(state, x, real, lambda_d, lambda_p, level, targets):
+            state, metrics = function(state, x, real, lambda_d, lambda_p, level, targets)
             if stage.name == "perception" and lambda_d[0] > 20 and lambda_p[0] > 0:
                 metrics["loss"] = metrics["loss"] * np.nan
             return state, metrics

@@ -35,6 +35,8 @@ class Codec:
       hyper: channels of a hyper-latent that is sent with the first group and from which all are
         predicted; 0 for none. With it and one group this is a mean-scale hyperprior (Minnen et al.
         2018, arXiv:1809.02736), without it and with one group a factorised prior.
+      clipped: whether members are clipped to [0, 1], as pictures always are when they are decoded;
+        for vectors whose elements often lie at its ends. Gradients pass as if they were not.
       context: whether half of a group's positions, as on a checkerboard, are predicted from the
         other half too.
     """
@@ -50,6 +52,7 @@ class Codec:
     detail_width: int = 128
     hyper: int = 0
     context: bool = False
+    clipped: bool = False
 
     def __post_init__(self):
         """Raises ValueError on an architecture that cannot be built."""
@@ -439,8 +442,14 @@ class Codec:
           latent: from `complete`.
 
         Returns:
-          [B, M, *S, C], not clipped.
+          [B, M, *S, C], not clipped unless `clipped`.
         """
+        synset = self._synthesised(params, latent)
+        if self.clipped:
+            synset = synset + jax.lax.stop_gradient(jnp.clip(synset, 0.0, 1.0) - synset)
+        return synset
+
+    def _synthesised(self, params, latent):
         shared, own = latent["shared"], latent["detail"]
         synthesis = {"params": params["synthesis"]}
         if self.rank == 0:

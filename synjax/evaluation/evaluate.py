@@ -251,7 +251,7 @@ def _measure_picture(artefact, example, *, members, seed):
         stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
         began = time.perf_counter()
         synset = bitstream.render(artefact, parsed, members, level=level)
-        render_seconds = (time.perf_counter() - began) / members
+        render_seconds = (time.perf_counter() - began) / len(synset)
         synset = np.round(synset * 255).astype(np.float32) / 255  # a decoder writes 8-bit pictures
         row, errors = _synset_metrics(x, synset)
         row |= _rates(artefact, x, stream, parsed, level, seed)
@@ -275,7 +275,7 @@ def _measure_vectors(artefact, example, *, members, seed):
         stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
         began = time.perf_counter()
         synset = bitstream.render(artefact, parsed, members, level=level)  # [M, N, n]
-        render_seconds = (time.perf_counter() - began) / members
+        render_seconds = (time.perf_counter() - began) / len(synset)
         row, _ = _synset_metrics(x, synset)
         row |= _rates(artefact, x, stream, parsed, level, seed)
         of_vectors = ((synset - x) ** 2).mean(-1)  # [M, N]

@@ -250,7 +250,7 @@ def _codec(settings, source, grid):
 
 
 def _check_stages(stages, codec, source, config):
-    allowed = (("fidelity", "perception"), ("joint",))
+    allowed = (("fidelity", "perception"), ("fidelity", "joint"), ("joint",))
     if tuple(stages) not in allowed:
         raise ValueError(f"stages are {tuple(stages)}, must be one of {allowed}")
     for stage in stages.values():
@@ -349,7 +349,7 @@ def _runs(stages, sweep, points, grid, seed, suffix):
     if continuous and axes["lambda_p"][0] > 0:
         raise ValueError("sweep.decoders 'continuous' needs 0 among sweep.lambda_p")
     two_stages = "fidelity" in stages
-    stage = stages["perception" if two_stages else "joint"]
+    stage = list(stages.values())[-1]
     runs, trials = [], []
     for d_set in d_sets:
         encoder = f"encoders/{_name(ld=d_set)}{suffix}"
@@ -373,11 +373,11 @@ def _runs(stages, sweep, points, grid, seed, suffix):
                 name = _name(ld=(d,), lp=(p,)) + suffix
                 point = {"lambda_d": d, "lambda_p": p}
                 targets = _targets(stage, point, axes)
-                of_both = (_targets(other, point, axes) for other in stages.values())
+                of_all = [_targets(other, point, axes) for other in stages.values()]
                 span = _span(grid, p, p_set) if continuous else None
                 conditions.append(loop.Condition(d, p, f"trials/{name}", targets, span))
-                owner = encoder if two_stages else decoder
-                asked = tuple(map(min, *of_both)) if two_stages else targets
+                owner = encoder if stage.name == "perception" else decoder
+                asked = tuple(min(own) for own in zip(*of_all, strict=True))
                 trials.append(Trial(name, d, p, owner, decoder, seed, asked))
             parent = encoder if two_stages else None
             runs.append(_run(decoder, stage, tuple(conditions), parent, seed))

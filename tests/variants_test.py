@@ -1,0 +1,170 @@
+"""Experiments that compare configurations, and decoders that serve every λ_p."""
+
+import io
+import types
+
+import numpy as np
+import pytest
+import rich.console
+
+from synjax import run, sweep
+from synjax.reporting import table
+from synjax.training import checkpoint, loop, plan
+
+
+def _console():
+    return rich.console.Console(file=io.StringIO())
+
+
+def _variants(config):
+    """A decoder with members and one without."""
+    single = {**config["stages"], "perception": config["stages"]["perception"] | {"members": 0}}
+    single["perception"]["level_weights"] = (1.0,)
+    plain = config["perception"] | {"unbiased": False}
+    alone = config["evaluation"] | {"members": 0}
+    return {
+        "synset": config,
+        "single": config | {"stages": single, "perception": plain, "evaluation": alone},
+    }
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    import conftest
+
+    asked = conftest.load_config("configs/gaussian.py", "tiny")
+    asked["sweep"] |= {"lambda_d": (7.2,), "lambda_p": (0.0, 50.0)}
+    workdir = tmp_path_factory.mktemp("variants") / "run"
+    seen = []
+
+    def claims(results, config):
+        seen.append((results, config["name"]))
+        return [("two variants", results.run.nunique() == 2, str(results.run.nunique()))]
+
+    experiment = types.SimpleNamespace(variants=_variants, claims=claims)
+    run.sweep(asked, workdir, _console(), experiment)
+    return workdir, asked, experiment, seen
+
+
+def test_the_table_holds_the_rows_of_all_variants(compared):
+    workdir, _, _, seen = compared
+    results = table.read(workdir / "table.csv")
+    assert set(results.run) == {"gaussian_tiny/synset", "gaussian_tiny/single"}
+    assert len(results) == 4 and set(results.status) == {"ok"}
+    assert seen[0][0].equals(results) and seen[0][1] == "gaussian_tiny"
+    assert (workdir / "claims.json").exists()
+
+
+def test_variants_that_agree_on_an_encoder_train_it_once(compared):
+    workdir, *_ = compared
+    assert len(list((workdir / "encoders").iterdir())) == 1
+    results = table.read(workdir / "table.csv")
+    assert results.rate_exact.nunique() == 1
+
+
+def test_a_decoder_without_randomness_has_one_member(compared):
+    workdir, *_ = compared
+    results = table.read(workdir / "table.csv")
+    single = results[results.run == "gaussian_tiny/single"]
+    assert set(single.members) == {0} and set(single.diversity) == {0.0}
+    other = results[(results.run == "gaussian_tiny/synset") & (results.lambda_p > 0)]
+    assert (other.diversity > 0).all()
+
+
+def test_a_finished_comparison_is_exported_and_evaluated_again(compared, monkeypatch):
+    workdir, asked, experiment, _ = compared
+    before = (workdir / "table.csv").read_bytes()
+    monkeypatch.setattr(loop, "train", None)  # nothing is left to train
+    run.export(workdir, _console())
+    assert (workdir / "table.csv").read_bytes() == before
+    with pytest.raises(TypeError):
+        run.sweep(asked, workdir, _console(), experiment)
+
+
+def test_a_codec_is_packaged_from_the_directory_of_its_variant(compared, tmp_path):
+    workdir, *_ = compared
+    with pytest.raises(ValueError, match="has variants: give one of .*synset"):
+        run.package(workdir, "ld=7.2,lp=50", tmp_path / "codec", _console())
+    run.package(workdir / "synset", "ld=7.2,lp=50", tmp_path / "codec", _console())
+    assert (tmp_path / "codec" / "artefact.json").exists()
+
+
+@pytest.fixture
+def column(tiny_config):
+    """One decoder for a whole column of λ_p."""
+    asked = tiny_config()
+    asked["sweep"] |= {"lambda_d": (7.2,), "lambda_p": (0.0, 10.0, 100.0)}
+    asked["sweep"]["decoders"] = "continuous"
+    asked["evaluation"]["realism"] = (0.0, 0.5, 1.0)
+    return asked
+
+
+def test_one_decoder_gives_rows_for_every_realism(column, tmp_path):
+    run.sweep(column, tmp_path / "run", _console())
+    results = table.read(tmp_path / "run" / "table.csv")
+    assert len(list((tmp_path / "run" / "decoders").iterdir())) == 1
+    assert results.rate_exact.nunique() == 1
+    own = results[results.lambda_p == 100.0].sort_values("realism")
+    assert list(own.realism) == [0.0, 0.5, 1.0]
+    assert list(results[results.lambda_p == 0.0].realism) == [1.0]
+    lowest = results[results.lambda_p == 0.0].iloc[0]
+    assert own.mse.iloc[0] == lowest.mse and own.diversity.iloc[0] == 0.0
+    assert own.diversity.is_monotonic_increasing
+
+
+def test_a_continuous_decoder_trains_at_every_lambda_p_of_its_column(column):
+    made = plan.make(column)
+    conditions = made.runs[-1].conditions
+    drawn = [
+        [loop.lambda_p_of(condition, made.codec.grid, 0, index) for index in range(200)]
+        for condition in conditions
+    ]
+    ends = sorted((min(values), max(values)) for values in drawn)
+    assert 0 <= ends[0][0] < 0.1 and 99 < ends[-1][1] <= 100.0
+    for (_, high), (low, _) in zip(ends, ends[1:], strict=False):
+        assert high <= low < 1.2 * high + 0.5  # the spans meet and do not overlap
+    assert all(np.ptp(values) > 0 for values in drawn)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lambda_p": (1.0, 10.0)}, "'continuous' needs 0 among"),
+        ({"decoders": "separate"}, "evaluation.realism below 1 needs one decoder"),
+        ({"decoders": "some"}, "sweep.decoders is 'some'"),
+    ],
+)
+def test_a_column_that_cannot_be_served_is_refused(column, changes, message):
+    column["sweep"] |= changes
+    with pytest.raises(ValueError, match=message):
+        plan.make(column)
+
+
+def test_equal_encoders_have_equal_names_and_others_have_others(tiny_config):
+    names = set()
+    for change in ({}, {"perception": {"name": "none"}}, {"distortion": "mse"}):
+        made = plan.make(tiny_config() | change)
+        names.add(made.encoder_hash(made.runs[0]))
+    assert len(names) == 1
+    other = tiny_config()
+    other["stages"]["fidelity"]["steps"] += 1
+    made = plan.make(other)
+    assert made.encoder_hash(made.runs[0]) not in names
+
+
+def test_joint_training_starts_where_fidelity_ended(tiny_config, tmp_path):
+    asked = tiny_config()
+    asked["sweep"] |= {"lambda_d": (7.2,), "lambda_p": (0.0, 50.0)}
+    last = asked["stages"].pop("perception") | {"relaxation": "rate"}
+    asked["stages"]["joint"] = last
+    made = plan.make(asked)
+    assert [run.stage.name for run in made.runs] == ["fidelity", "joint", "joint"]
+    assert all(trial.is_joint for trial in made.trials)
+    sweep.open_workdir(tmp_path / "run", asked)
+    outcomes = sweep.Trainer(made, tmp_path / "run", lambda *_: None).train_all()
+    first, last = (outcomes[run.name].params for run in made.runs[:2])
+    for part in ("analysis", "prior", "synthesis"):
+        kernel = "klt" if part != "prior" else None
+        moved = np.abs(first[part][kernel] - last[part][kernel]).max() if kernel else 1
+        assert 0 < moved
+    assert checkpoint.steps_done(tmp_path / "run" / made.runs[1].name / "checkpoints") == 30
