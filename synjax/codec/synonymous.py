@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import chain, detail, modulation, priors, rounding, start, transforms
+from synjax.codec import chain, clipping, detail, modulation, priors, rounding, start, transforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Codec:
         predicted; 0 for none. With it and one group this is a mean-scale hyperprior (Minnen et al.
         2018, arXiv:1809.02736), without it and with one group a factorised prior.
       clipped: whether members are clipped to [0, 1], as pictures always are when they are decoded;
-        for vectors whose elements often lie at its ends. Gradients pass as if they were not.
+        for vectors whose elements often lie at its ends.
       context: whether half of a group's positions, as on a checkerboard, are predicted from the
         other half too.
     """
@@ -445,9 +445,7 @@ class Codec:
           [B, M, *S, C], not clipped unless `clipped`.
         """
         synset = self._synthesised(params, latent)
-        if self.clipped:
-            synset = synset + jax.lax.stop_gradient(jnp.clip(synset, 0.0, 1.0) - synset)
-        return synset
+        return clipping.clip(synset) if self.clipped else synset
 
     def _synthesised(self, params, latent):
         shared, own = latent["shared"], latent["detail"]
