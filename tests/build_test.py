@@ -88,11 +88,11 @@ def test_axes_are_left_out_where_a_module_has_no_use_for_them():
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("lpips", {}, "perception.name is 'lpips', .* none, sliced_wasserstein, wgan_gp"),
+        ("lpips", {}, "perception.name is 'lpips', .* none, sliced_wasserstein, mmd, wgan_gp"),
         ("none", {"kind": "audio"}, "kind is 'audio', must be one of vector, image"),
         ("none", {"width": 3}, "'none' has no option 'width'; it takes none"),
         ("wgan_gp", {"widht": 3}, "no option 'widht'; it takes width, critic_steps, learning_rate"),
-        ("sliced_wasserstein", {"width": 3}, "no option 'width'; it takes space, directions"),
+        ("sliced_wasserstein", {"width": 3}, "no option 'width'; it takes space, patch"),
         (
             "sliced_wasserstein",
             {"space": "vector"},
@@ -111,7 +111,7 @@ def test_what_is_not_known_is_refused_with_what_is(name, arguments, message):
 
 
 def test_axes_are_not_offered_as_an_option_of_the_configuration():
-    with pytest.raises(ValueError, match="'seeds'; it takes space, directions") as refusal:
+    with pytest.raises(ValueError, match="'seeds'; it takes space, patch") as refusal:
         build.build("sliced_wasserstein", kind="vector", seeds=1)
     assert " axes," not in str(refusal.value)
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize
 
 from synjax.codec import transforms
-from synjax.perception import sliced_wasserstein
+from synjax.perception import sliced_wasserstein, spaces
 
 KEY = jax.random.key(0)
 IMAGE_SPACES = ("pixels", "patches", "features")
@@ -186,7 +186,7 @@ def test_shifted_patches_are_contiguous_pixels_of_the_shifted_grid(stride, last)
     top, left = (stride - 1, stride // 2) if last else (0, 0)
     place = np.arange(2 * height * width, dtype=np.float32).reshape(2, height, width, 1)
     x = np.concatenate([place, -place], -1)
-    found = sliced_wasserstein.shifted_patches(x, size, stride, (top, left))
+    found = spaces.shifted_patches(x, size, stride, (top, left))
     # As many as fit at the largest shift.
     rows, columns = ((side - (stride - 1) - size) // stride + 1 for side in (height, width))
     expected = [
@@ -200,7 +200,7 @@ def test_shifted_patches_are_contiguous_pixels_of_the_shifted_grid(stride, last)
 
 def test_patches_are_laid_out_as_the_codecs():
     x = _noise(2, 19, 19, 3)
-    found = sliced_wasserstein.shifted_patches(x, 4, 4, (0, 0))
+    found = spaces.shifted_patches(x, 4, 4, (0, 0))
     packed = transforms.space_to_depth(jnp.asarray(x[:, :16, :16]), 4)
     np.testing.assert_array_equal(found, packed.reshape(-1, 48))
 
