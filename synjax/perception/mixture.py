@@ -32,9 +32,9 @@ class Mixture:
                 f"got {', '.join(sorted(map(str, self.weights))) or 'none'}"
             )
         for name, weight in self.weights.items():
-            if not 0 < weight < math.inf:
+            if not isinstance(weight, int | float) or not 0 < weight < math.inf:
                 raise ValueError(
-                    f"perception.weights.{name} must be positive and finite, got {weight}"
+                    f"perception.weights.{name} must be positive and finite, got {weight!r}"
                 )
 
     @property

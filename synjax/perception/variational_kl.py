@@ -7,12 +7,14 @@ Both hold for every T and are equalities at T = log p_X / p_X̂ (dv up to a cons
 on a batch that it was not trained on, so that nwj is unbiased for the bound that its T gives; dv is
 too large by the variance of e^T over twice the number of fakes, to first order.
 
-They saturate. No lower bound that is trusted from N samples is above log N, whatever the
+They saturate. No lower bound that is to be trusted from N samples is above log N, whatever the
 distributions (McAllester and Stratos 2020, arXiv:1811.04251): 11 bits of 2,048 fakes, for a whole
-example. Near that, E_X̂[e^T] hangs on the few fakes that look most real, and they alone get a
-gradient; nwj, where T is far below 0 at all fakes, gives none at all, while the gradient of dv is a
-weighted mean of slopes of T and stays. A true divergence that is infinite, as of a deterministic
-decoder, is therefore reported as some number: these bounds train, they do not measure.
+example. A value above is one that the fakes which would lower it are too rare to be there for.
+Near that, E_X̂[e^T] hangs on the few fakes that look most real, and they alone get a gradient; nwj,
+where T is far below 0 at all fakes, gives none, and no value above LARGEST_SCORE + 1. The gradient
+of dv is a weighted mean of slopes of T and stays, but the slopes grow as long as the critic is
+trained (`spectral` bounds them). A true divergence that is infinite, as of a deterministic decoder,
+is therefore reported as some number: these bounds train, they do not measure.
 """
 
 import dataclasses
@@ -24,7 +26,7 @@ import jax.numpy as jnp
 from synjax.perception import base, critics
 
 BOUNDS = ("dv", "nwj")
-LARGEST_SCORE = 12.0  # nats; above the log of any batch, and e^T stays far from overflow
+LARGEST_SCORE = 12.0  # nats, of nwj; above the log of any batch, and e^T far from overflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +52,13 @@ class VariationalKl(critics.Learned):
 
     def _nats(self, state, real, fake):
         """The bound for [N, *S, C] and [N', *S, C]."""
-        of_real, of_fakes = (
-            LARGEST_SCORE * jnp.tanh(self._scores(state, x) / LARGEST_SCORE) for x in (real, fake)
-        )
+        of_real, of_fakes = self._scores(state, real), self._scores(state, fake)
         if self.bound == "nwj":
+            # Any T gives a bound, so also one that is bent.
+            of_real, of_fakes = (
+                LARGEST_SCORE - jax.nn.softplus(LARGEST_SCORE - scores)
+                for scores in (of_real, of_fakes)
+            )
             return of_real.mean() + 1 - jnp.exp(of_fakes).mean()
         return of_real.mean() - jax.nn.logsumexp(of_fakes) + math.log(of_fakes.size)
 
