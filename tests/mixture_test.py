@@ -17,7 +17,7 @@ def _noise(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-REAL, FAKES = _noise(8, 3), 0.5 + _noise(8, 2, 3, seed=1)
+REAL, FAKES = jnp.asarray(_noise(8, 3)), jnp.asarray(0.5 + _noise(8, 2, 3, seed=1))
 
 
 def _built(terms, weights=None):

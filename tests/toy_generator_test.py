@@ -11,7 +11,7 @@ KEY = jax.random.key(0)
 START = {"mean": jnp.array([1.0, -0.7]), "log_deviation": jnp.array([-0.6, 0.4])}
 CRITIC = {"width": 16, "critic_steps": 1, "learning_rate": 3e-3}
 # Its slope has to turn, where the others' only falls, before the generator has gone past.
-WASSERSTEIN = {"width": 16, "critic_steps": 2, "learning_rate": 1e-2, "weight": 1.0}
+WASSERSTEIN = {"width": 16, "critic_steps": 3, "learning_rate": 1e-2, "weight": 1.0}
 TERMS = {
     "sliced_wasserstein": {"directions": 4},
     "sliced_wasserstein orthogonal": {"directions": 4, "orthogonal": True, "unbiased": True},

@@ -90,8 +90,8 @@ def load(path: str) -> list[jax.Array]:
                 f"{name} of features {path} has shape {kernel.shape}, but the level before has "
                 f"{inputs} filters"
             )
-        if not np.all(np.isfinite(kernel.astype(np.float32))):
-            raise ValueError(f"{name} of features {path} is not finite")
+        if not np.all(np.abs(kernel) <= np.finfo(np.float32).max):
+            raise ValueError(f"{name} of features {path} is not finite in single precision")
         inputs = kernel.shape[3]
         kernels.append(jnp.asarray(kernel, jnp.float32))
     return kernels
