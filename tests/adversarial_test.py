@@ -58,7 +58,7 @@ def _trained(module, shape, shift, steps):
 
 @pytest.mark.parametrize("shift", [1.0, -2.0])
 def test_the_trained_critic_measures_a_shift_of_vectors(shift):
-    state, metrics = _trained(VECTOR, (1,), shift, 60)
+    state, metrics = _trained(VECTOR, (1,), shift, 80)
     rng, distance = np.random.default_rng(1), abs(shift)
     real, fake = _batch(rng, 2048, (1,)), _batch(rng, 1024, (2, 1), shift)
     np.testing.assert_allclose(_penalty(VECTOR)(state, real, fake), distance, rtol=0.15)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import config_dict
 
 from synjax.perception import adversarial, base, build, sliced_wasserstein
 
@@ -11,8 +12,18 @@ SHAPES = {"vector": (6,), "image": (16, 16, 2)}
 OPTIONS = {
     "none": {},
     "sliced_wasserstein": {"directions": 4, "patch": 8},
+    "mmd": {"patch": 8, "samples": 64},
     "wgan_gp": {"width": 4, "critic_steps": 1},
+    "gan": {"width": 4, "critic_steps": 1, "conditioned": True},
+    "variational_kl": {"width": 4, "critic_steps": 1},
+    "mixture": {
+        "terms": {
+            "distance": {"name": "mmd", "patch": 8},
+            "critic": {"name": "gan", "width": 4, "critic_steps": 1, "conditioned": True},
+        }
+    },
 }
+LEARNED = ("wgan_gp", "gan", "variational_kl", "mixture")
 KEY = jax.random.key(0)
 
 
@@ -26,14 +37,22 @@ def _noise(*shape, seed):
         ("none", "vector"),
         ("sliced_wasserstein", "vector"),
         ("sliced_wasserstein", "image"),
+        ("mmd", "vector"),
+        ("mmd", "image"),
         ("wgan_gp", "vector"),  # adversarial_test has its images
+        ("gan", "vector"),
+        ("gan", "image"),
+        ("variational_kl", "vector"),
+        ("variational_kl", "image"),
+        ("mixture", "image"),
     ],
 )
 def test_every_module_keeps_the_contract(name, kind):
-    module = build.build(name, kind=kind, **OPTIONS[name])
+    module = build.build(name, kind=kind, groups=(1, 2), **OPTIONS[name])
     shape = SHAPES[kind]
-    real, fake = _noise(6, *shape, seed=0), 2 * _noise(2, 3, *shape, seed=1)
-    context = {"source": real[:2], "symbols": np.zeros((2, 3)), "level": 1}
+    real, fake = _noise(6, *shape, seed=0), 2 * _noise(6, 3, *shape, seed=1)
+    places = (1, 1) if kind == "image" else ()
+    context = {"source": real, "symbols": _noise(6, *places, 3, seed=2), "level": 1}
 
     @jax.jit
     def run(real, fake):
@@ -49,7 +68,49 @@ def test_every_module_keeps_the_contract(name, kind):
     assert np.any(gradient != 0) == (name != "none")
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert all(value.shape == () for value in metrics.values())
-    assert (state == {}) == (name != "wgan_gp")
+    assert bool(state) == module.learns == (name in LEARNED)
+
+
+@pytest.mark.parametrize("name", sorted(set(build.PERCEPTION) - {"none"}))
+def test_conditions_side_by_side_are_as_one_after_the_other(name):
+    """As in training: one critic, and an axis of conditions in front of all else."""
+    module = build.build(name, kind="vector", groups=(1, 2), **OPTIONS[name])
+    real, fake = _noise(2, 6, 5, seed=0), 2 * _noise(2, 6, 3, 5, seed=1)
+    context = {"source": real, "symbols": _noise(2, 6, 3, seed=2), "level": np.array([1, 2])}
+    keys = jax.random.split(KEY, 2)
+
+    @jax.jit
+    def run(*given):
+        state = module.init(KEY, jax.ShapeDtypeStruct(real.shape[1:], real.dtype))
+        one, two = (jax.tree.map(lambda leaf, i=i: leaf[i], given) for i in range(2))
+        state, _ = module.update(state, *one[:3], KEY)
+        together = jax.vmap(module.penalty, (None, 0, 0, 0, 0))(state, *given)
+        return together, jnp.stack([module.penalty(state, *one), module.penalty(state, *two)])
+
+    together, apart = run(real, fake, context, keys)
+    assert together[0] != together[1]
+    np.testing.assert_allclose(together, apart, rtol=1e-4, atol=1e-6)
+
+
+def test_a_conditioned_critic_is_given_the_codecs_groups_and_needs_paired_batches():
+    assert build.build("gan", kind="image", groups=(1, 2)).groups is None
+    assert build.build("gan", kind="image", groups=(1, 2), conditioned=True).groups == (1, 2)
+    build.build("gan", kind="image", groups=(1, 2), real="independent")
+    term = {"name": "gan", "conditioned": True}
+    for name, options in (("gan", {"conditioned": True}), ("mixture", {"terms": {"a": term}})):
+        with pytest.raises(ValueError, match="real must be 'paired', not 'independent'"):
+            build.build(name, kind="image", groups=(1, 2), real="independent", **options)
+
+
+def test_a_configuration_holds_a_mixture_and_flags_change_it():
+    """As plain dicts, whose entries --config.perception.weights.critic=… reaches."""
+    config = config_dict.ConfigDict({"perception": {"name": "mixture", **OPTIONS["mixture"]}})
+    config.perception.weights = {"distance": 1.0, "critic": 0.1}
+    config.perception.weights.critic = 0.5
+    options = config.to_dict()["perception"]
+    module = build.build(kind="image", groups=(1, 2), **options)
+    assert module.weights == {"distance": 1.0, "critic": 0.5}
+    assert set(module.terms) == {"distance", "critic"}
 
 
 def test_no_perception_asks_for_nothing():
@@ -88,11 +149,11 @@ def test_axes_are_left_out_where_a_module_has_no_use_for_them():
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("lpips", {}, "perception.name is 'lpips', .* none, sliced_wasserstein, wgan_gp"),
+        ("lpips", {}, "perception.name is 'lpips', .* none, sliced_wasserstein, mmd, wgan_gp"),
         ("none", {"kind": "audio"}, "kind is 'audio', must be one of vector, image"),
         ("none", {"width": 3}, "'none' has no option 'width'; it takes none"),
         ("wgan_gp", {"widht": 3}, "no option 'widht'; it takes width, critic_steps, learning_rate"),
-        ("sliced_wasserstein", {"width": 3}, "no option 'width'; it takes space, directions"),
+        ("sliced_wasserstein", {"width": 3}, "no option 'width'; it takes space, patch"),
         (
             "sliced_wasserstein",
             {"space": "vector"},
@@ -102,6 +163,11 @@ def test_axes_are_left_out_where_a_module_has_no_use_for_them():
         ("sliced_wasserstein", {"directions": -1}, "must not be negative"),
         ("sliced_wasserstein", {"axes_per_step": 1}, "needs axes; space 'patches' has none"),
         ("wgan_gp", {"critic_steps": 0}, "critic_steps must be at least 1"),
+        ("gan", {"learning_rate": 0.0}, "learning_rate must be positive"),
+        ("gan", {"conditioned": True}, "perception.conditioned needs the groups of a codec"),
+        ("mmd", {"space": "vector"}, "'image' is 'vector', .* patches, pixels, feat"),
+        ("variational_kl", {"bound": "mine"}, "perception.bound is 'mine', must be one of"),
+        ("mixture", {}, "perception.terms must be a dict of dicts"),
     ],
 )
 def test_what_is_not_known_is_refused_with_what_is(name, arguments, message):
@@ -111,7 +177,7 @@ def test_what_is_not_known_is_refused_with_what_is(name, arguments, message):
 
 
 def test_axes_are_not_offered_as_an_option_of_the_configuration():
-    with pytest.raises(ValueError, match="'seeds'; it takes space, directions") as refusal:
+    with pytest.raises(ValueError, match="'seeds'; it takes space, patch") as refusal:
         build.build("sliced_wasserstein", kind="vector", seeds=1)
     assert " axes," not in str(refusal.value)
 

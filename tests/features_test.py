@@ -1,9 +1,13 @@
 """Random features against SciPy's correlation and the properties their use relies on."""
 
+import io
+import zipfile
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 from scipy import ndimage
 
 from synjax.perception import features
@@ -110,3 +114,87 @@ def test_images_that_do_not_fit_the_kernels_are_refused():
         features.apply(kernels, np.zeros((1, 3, 8, 3), np.float32))
     with pytest.raises(ValueError, match=r"\[B, H, W, 3\]"):
         features.apply(kernels, np.zeros((1, 8, 8, 1), np.float32))
+
+
+def _kernels():
+    return {"level_0": _noise((3, 3, 2, 4)), "level_1": _noise((3, 3, 4, 5), seed=1)}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_users_kernels_are_what_the_file_holds(tmp_path, suffix, dtype):
+    path = tmp_path / f"kernels{suffix}"
+    arrays = {name: kernel.astype(dtype) for name, kernel in _kernels().items()}
+    if suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    else:
+        safetensors.numpy.save_file(arrays, path)
+    found = features.load(path)
+    for kernel, expected in zip(found, arrays.values(), strict=True):
+        assert kernel.dtype == jnp.float32
+        np.testing.assert_array_equal(kernel, expected.astype(np.float32))
+    shapes = [level.shape for level in features.apply(found, _noise((1, 8, 8, 2)))]
+    assert shapes == [(1, 8, 8, 4), (1, 4, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"level_1": None}, None),
+        ({"level_0": None}, "must hold level_0, level_1, …, got .'level_1'"),
+        ({"mean": np.zeros(3)}, "must hold level_0, level_1, …, got"),
+        ({"level_0": np.zeros((5, 5, 2, 4))}, "level_0 .* must be floats .3, 3, C_in, C_out"),
+        ({"level_0": np.zeros((3, 3, 2, 4), np.int32)}, "level_0 .* must be floats"),
+        ({"level_1": np.zeros((3, 3, 3, 5))}, "level_1 .* the level before has 4 filters"),
+        ({"level_0": np.full((3, 3, 2, 4), np.nan)}, "level_0 .* is not finite"),
+        ({"level_0": np.full((3, 3, 2, 4), 1e300)}, "level_0 .* is not finite"),
+        ({"level_0": np.full((3, 3, 2, 4), None)}, "cannot be read: .* does not hold"),
+    ],
+)
+def test_kernels_that_do_not_fit_one_another_are_refused(tmp_path, change, message):
+    path = tmp_path / "kernels.npz"
+    arrays = {n: kernel for n, kernel in (_kernels() | change).items() if kernel is not None}
+    np.savez(path, **arrays)
+    if message is None:
+        assert len(features.load(path)) == 1
+        return
+    with pytest.raises(ValueError, match=message) as refusal:
+        features.load(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_damaged_files_of_kernels_are_refused(tmp_path, suffix):
+    path = tmp_path / f"kernels{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **_kernels())
+    else:
+        safetensors.numpy.save_file(_kernels(), path)
+    whole = path.read_bytes()
+    for kept in (0, 1, 9, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:kept])
+        with pytest.raises(ValueError, match="kernels.* (cannot be read|are damaged)"):
+            features.load(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="must be a .npz or .safetensors file"):
+        features.load(tmp_path / "kernels.pkl")
+
+
+def test_memory_is_not_taken_because_a_file_asks_for_it(tmp_path):
+    """Neither for what unpacks to too much, nor for the shape that a header claims."""
+    path = tmp_path / "kernels.npz"
+    np.savez_compressed(path, level_0=np.zeros(2**24 + 1))  # 128 MiB in some 130 kB
+    with pytest.raises(ValueError, match="unpacks to more than"):
+        features.load(path)
+    header = io.BytesIO()
+    claimed = {"descr": "<f4", "fortran_order": False, "shape": (3, 3, 2**20, 2**20)}
+    np.lib.format.write_array_header_1_0(header, claimed)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("level_0.npy", header.getvalue() + bytes(64))
+    with pytest.raises(ValueError, match="level_0.npy does not hold the numbers that it names"):
+        features.load(path)
+    path.write_bytes(bytes(features.LARGEST + 1))
+    with pytest.raises(ValueError, match=f"bytes, more than {features.LARGEST}"):
+        features.load(path)

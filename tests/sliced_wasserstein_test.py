@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize
 
 from synjax.codec import transforms
-from synjax.perception import sliced_wasserstein
+from synjax.perception import sliced_wasserstein, spaces
 
 KEY = jax.random.key(0)
 IMAGE_SPACES = ("pixels", "patches", "features")
@@ -78,6 +78,61 @@ def test_directions_are_unit_and_uniform_on_the_sphere():
     module = sliced_wasserstein.SlicedWasserstein("vector", directions=1)
     single = [_penalty(module)(real, fake, key) for key in jax.random.split(KEY, 200)]
     assert 0.9 * power < np.max(single) <= power * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_a_full_group_of_orthogonal_directions_sees_a_shift_whole(normalise):
+    """Σ (θ·v)² = |v|² of an orthonormal basis, whatever basis was drawn."""
+    real, shift = _noise(40, 4), np.array([1.0, -2.0, 0.5, 3.0], np.float32)
+    fake = (real + shift)[:, None]
+    expected = np.mean(shift**2 / (real.var(0) + 1e-4 if normalise else 1))
+    module = sliced_wasserstein.SlicedWasserstein(
+        "vector", directions=8, orthogonal=True, normalise=normalise
+    )
+    found = [float(_penalty(module)(real, fake, key)) for key in jax.random.split(KEY, 5)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("directions", [1, 3, 5])
+def test_orthogonal_directions_are_as_many_as_asked_for_and_uniform(directions):
+    module = sliced_wasserstein.SlicedWasserstein("vector", directions=directions, orthogonal=True)
+    drawn = jax.jit(jax.vmap(lambda key: module._drawn(key, 3)))(jax.random.split(KEY, 2000))
+    assert drawn.shape == (2000, directions, 3)
+    together = min(directions, 3)
+    gram = np.einsum("kin,kjn->kij", drawn[:, :together], drawn[:, :together])
+    expected = np.broadcast_to(np.eye(together), gram.shape)
+    np.testing.assert_allclose(gram, expected, atol=1e-5)
+    # θ_n² is Beta(1/2, 1): mean 1/3, deviation √(4/45).
+    error = np.sqrt(4 / 45 / 2000)
+    np.testing.assert_allclose(np.square(drawn).mean(0), 1 / 3, atol=5 * error)
+
+
+def test_ascent_finds_the_direction_of_a_shift():
+    """Along it W₂² is |v|², where a random direction has |v|²/n of it on average."""
+    real, shift = _noise(50, 6), np.array([0.5, -1.0, 0.2, 1.5, 0.0, 0.3], np.float32)
+    fake = (real + shift)[:, None]
+    found = [_measure(real, fake, directions=3, ascent=steps) for steps in (0, 2, 8)]
+    assert found[0] < found[1] < found[2]
+    np.testing.assert_allclose(found[2], np.sum(shift**2), rtol=0.02)
+
+
+def test_ascent_finds_the_one_component_that_differs():
+    """Of one component's deviation, 1 against 2, W₂² is 1, and 0 of the others'."""
+    real, fake = _noise(4000, 5), _noise(2000, 2, 5, seed=1)
+    fake[..., 3] *= 2
+    np.testing.assert_allclose(_measure(real, fake, directions=2, ascent=12), 1, rtol=0.1)
+    assert _measure(real, fake, directions=64) < 0.2
+
+
+def test_no_gradient_passes_through_the_ascent():
+    """The slope is that along fixed directions: of the ascended ones, not of the way to them."""
+    real, shift = _noise(50, 3), np.array([0.5, -1.0, 0.2], np.float32)
+    fake = (real + shift)[:, None]
+    module = sliced_wasserstein.SlicedWasserstein("vector", directions=1, ascent=30)
+    gradient = jax.jit(jax.grad(lambda f: module.penalty({}, real, f, {}, KEY)))(fake)
+    np.testing.assert_allclose(
+        gradient[:, 0], np.broadcast_to(2 * shift / 50, (50, 3)), rtol=1e-2, atol=1e-4
+    )
 
 
 def test_every_axis_is_used_once_when_all_are_asked_for():
@@ -186,7 +241,7 @@ def test_shifted_patches_are_contiguous_pixels_of_the_shifted_grid(stride, last)
     top, left = (stride - 1, stride // 2) if last else (0, 0)
     place = np.arange(2 * height * width, dtype=np.float32).reshape(2, height, width, 1)
     x = np.concatenate([place, -place], -1)
-    found = sliced_wasserstein.shifted_patches(x, size, stride, (top, left))
+    found = spaces.shifted_patches(x, size, stride, (top, left))
     # As many as fit at the largest shift.
     rows, columns = ((side - (stride - 1) - size) // stride + 1 for side in (height, width))
     expected = [
@@ -200,7 +255,7 @@ def test_shifted_patches_are_contiguous_pixels_of_the_shifted_grid(stride, last)
 
 def test_patches_are_laid_out_as_the_codecs():
     x = _noise(2, 19, 19, 3)
-    found = sliced_wasserstein.shifted_patches(x, 4, 4, (0, 0))
+    found = spaces.shifted_patches(x, 4, 4, (0, 0))
     packed = transforms.space_to_depth(jnp.asarray(x[:, :16, :16]), 4)
     np.testing.assert_array_equal(found, packed.reshape(-1, 48))
 
@@ -220,6 +275,49 @@ def test_the_grid_of_patches_starts_anywhere():
     assert corners == {(i, j) for i in range(4) for j in range(4)}
 
 
+def test_scales_are_distances_of_halved_pictures():
+    real, fake = _images(2, size=16), 0.5 * _images(4, seed=1, size=16).reshape(2, 2, 16, 16, 3)
+
+    def halved(x):
+        return x.reshape(*x.shape[:-3], 8, 2, 8, 2, 3).mean((-4, -2))
+
+    options = {"space": "pixels", "directions": 1, "orthogonal": True}
+    coarse = _measure(real, fake, scales=(2,), **options)
+    np.testing.assert_allclose(coarse, _measure(halved(real), halved(fake), **options), rtol=1e-5)
+    real, fake = 0 * real, 0 * fake + 1  # on which every direction and scale sees a shift
+    options["directions"] = 3
+    np.testing.assert_allclose(_measure(real, fake, scales=(1, 2, 4), **options), 1, rtol=1e-5)
+
+
+def test_patches_at_half_scale_see_what_is_wrong_there_only():
+    """Fine noise has the wrong variance after halving, though no single pixel is wrong."""
+    real = _noise(4, 32, 32, 1)
+    fake = np.repeat(np.repeat(_noise(4, 16, 16, 1, seed=1), 2, 1), 2, 2)[:, None]
+    options = {"space": "patches", "patch": 1, "stride": 1, "directions": 1}
+    assert _measure(real, fake, **options) < 0.02
+    np.testing.assert_allclose(_measure(real, fake, scales=(2,), **options), 0.25, rtol=0.2)
+
+
+def test_crops_must_hold_patches_at_every_scale():
+    real = _images(1, size=16)
+    with pytest.raises(ValueError, match="crops of at least 16 pixels, got 8 x 8"):
+        _measure(real, real[:, None], space="patches", patch=8, scales=(1, 2))
+
+
+def test_a_users_features_take_the_place_of_the_random_ones(tmp_path):
+    path = tmp_path / "mean.npz"
+    np.savez(path, level_0=np.full((3, 3, 3, 1), 1 / 27, np.float32))
+    real = np.full((2, 16, 16, 3), 0.5, np.float32)
+    found = _measure(real, real[:, None] + 0.2, space="features", features_path=str(path))
+    np.testing.assert_allclose(found, 0.04, rtol=1e-4)
+    assert _measure(real, real[:, None] + 0.2, space="features") < 1e-6  # blind to the mean
+
+
+def test_unusable_features_are_refused_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match="none.npz cannot be read"):
+        sliced_wasserstein.SlicedWasserstein("features", features_path=str(tmp_path / "none.npz"))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -228,6 +326,22 @@ def test_the_grid_of_patches_starts_anywhere():
         ({"space": "vector", "directions": 0}, "are both 0"),
         ({"space": "patches", "patch": 16, "stride": 6}, "stride 6 must divide"),
         ({"space": "patches", "stride": 0}, "stride 0 must divide"),
+        ({"space": "vector", "ascent": -1}, "perception.ascent must not be negative"),
+        ({"space": "pixels", "scales": (1, 3)}, "perception.scales of space 'pixels' must be"),
+        ({"space": "pixels", "scales": (2, 2)}, "perception.scales of space 'pixels' must be"),
+        ({"space": "pixels", "scales": ()}, "perception.scales of space 'pixels' must be"),
+        ({"space": "vector", "scales": (2,)}, "perception.scales of space 'vector' must be"),
+        ({"space": "pixels", "features_path": "a.npz"}, "features_path needs space 'features'"),
+        (
+            {
+                "space": "vector",
+                "directions": 0,
+                "ascent": 1,
+                "axes": np.eye(2),
+                "axes_per_step": 1,
+            },
+            "ascent are about directions, which are 0",
+        ),
         ({"space": "pixels", "axes_per_step": 2}, "needs axes; space 'pixels' has none"),
     ],
 )

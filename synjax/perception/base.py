@@ -6,6 +6,7 @@ A module is a frozen dataclass of hyper-parameters with three pure functions:
     penalty(state, real, fake, context, key) -> scalar   differentiable in fake
     update(state, real, fake, context, key) -> (state, metrics)
 
+and `learns`, whether update does anything: what learns has one adversary, so one condition a step.
 real is [N, *S, C], fake the synset [B, M, *S, C], context the dict {"source", "symbols", "level"}
 for conditional critics. Whether `real` is the encoded batch ("paired") or another one
 ("independent") is the caller's choice; N may differ from B·M.
@@ -25,6 +26,8 @@ class Fixed:
 
     Without an equality of its own, which children would inherit and then all be equal.
     """
+
+    learns = False
 
     def init(self, key, x_spec):
         """No state."""

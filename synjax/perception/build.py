@@ -1,24 +1,40 @@
 """Perception modules by name."""
 
 import dataclasses
+from collections.abc import Mapping
 
-from synjax.perception import adversarial, base, sliced_wasserstein
+from synjax.perception import (
+    adversarial,
+    base,
+    kernel,
+    mixture,
+    sliced_wasserstein,
+    spaces,
+    variational_kl,
+)
 
 PERCEPTION = {
     "none": base.NoPerception,
     "sliced_wasserstein": sliced_wasserstein.SlicedWasserstein,
+    "mmd": kernel.Mmd,
     "wgan_gp": adversarial.WganGp,
+    "gan": adversarial.Gan,
+    "variational_kl": variational_kl.VariationalKl,
+    "mixture": mixture.Mixture,
 }
 
 # What the reconstructions are compared with: the encoded batch, or one that was drawn apart.
 REAL = ("paired", "independent")
 
-# Samples that a sliced distance may take from each kind of signal; the first is the default.
+# Samples that a distance may take from each kind of signal; the first is the default.
 SPACES = {"vector": ("vector",), "image": ("patches", "pixels", "features")}
 SPACES_WITH_AXES = ("vector", "patches")
 
+# Fields of modules that the codec fills, not the configuration.
+GIVEN = ("axes", "groups")
 
-def build(name, *, kind, axes=None, **options):
+
+def build(name, *, kind, axes=None, groups=None, real="paired", **options):
     """A perception module.
 
     Args:
@@ -26,7 +42,11 @@ def build(name, *, kind, axes=None, **options):
       kind: of the signal, "vector" or "image".
       axes: directions that matter to the codec [A, n], its KLT; left out where the module or its
         space cannot use them.
-      **options: hyper-parameters of the module; the rest keep their defaults.
+      groups: channels of the codec's groups, for a conditioned critic.
+      real: one of `REAL`.
+      **options: hyper-parameters of the module; the rest keep their defaults. A mixture takes
+        `terms`, a dict of dicts each with a `name` of `PERCEPTION` and the options of that module,
+        and `weights`, a dict of numbers by the same keys; terms without a weight count once.
 
     Returns:
       A module as `base` describes it.
@@ -37,16 +57,42 @@ def build(name, *, kind, axes=None, **options):
     _check("perception.name", name, PERCEPTION)
     _check("perception kind", kind, SPACES)
     constructor = PERCEPTION[name]
-    allowed = [field.name for field in dataclasses.fields(constructor) if field.name != "axes"]
+    fields = [field.name for field in dataclasses.fields(constructor)]
+    allowed = [field for field in fields if field not in GIVEN]
     for option in options:
         if option not in allowed:
             known = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
             raise ValueError(f"perception {name!r} has no option {option!r}; {known}")
-    if constructor is sliced_wasserstein.SlicedWasserstein:
+    known = {"kind": kind, "axes": axes, "groups": groups, "real": real}
+    if constructor is mixture.Mixture:
+        return _mixture(known, **options)
+    if issubclass(constructor, spaces.Spaced):
         space = options.setdefault("space", SPACES[kind][0])
         _check(f"perception.space of a signal of kind {kind!r}", space, SPACES[kind])
-        options["axes"] = axes if space in SPACES_WITH_AXES else None
+        if "axes" in fields:
+            options["axes"] = axes if space in SPACES_WITH_AXES else None
+    if options.get("conditioned"):
+        if real != "paired":
+            raise ValueError(
+                f"perception.conditioned needs the sources of the synsets: real must be 'paired', "
+                f"not {real!r}"
+            )
+        options["groups"] = groups
     return constructor(**options)
+
+
+def _mixture(known, terms=None, weights=None):
+    if not isinstance(terms, Mapping) or not all(
+        isinstance(term, Mapping) and "name" in term for term in terms.values()
+    ):
+        raise ValueError(f"perception.terms must be a dict of dicts with a name, got {terms!r}")
+    if not isinstance(weights or {}, Mapping):
+        raise ValueError(f"perception.weights must be a dict of numbers, got {weights!r}")
+    for key, term in terms.items():
+        if taken := sorted(set(term) & set(known)):
+            raise ValueError(f"perception.terms.{key} has no option {taken[0]!r}")
+    built = {key: build(**term, **known) for key, term in terms.items()}
+    return mixture.Mixture(built, {key: 1.0 for key in terms} | dict(weights or {}))
 
 
 def check_real(name, real):

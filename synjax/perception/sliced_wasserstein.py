@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from synjax.perception import base, features
+from synjax.perception import base, spaces
 
 
 def squared_w2(real, fake):
@@ -40,47 +40,21 @@ def _of_quantiles(real, fake):
     return ((real - fake) ** 2).mean(-1)
 
 
-def shifted_patches(x, size, stride, shift):
-    """Patches of a grid that starts at `shift`: [B, H, W, C] → [N, size²·C].
-
-    Neighbours overlap by size − stride. Positions outside the largest grid that fits at every
-    shift below the stride are dropped.
-
-    Args:
-      x: pictures.
-      size: side of a patch, a multiple of the stride.
-      stride: distance of neighbours.
-      shift: two integers in [0, stride), may be traced.
-    """
-    count, height, width, channels = x.shape
-    rows, columns = (height - stride + 1) // stride, (width - stride + 1) // stride
-    begin = (0, shift[0], shift[1], 0)
-    x = jax.lax.dynamic_slice(x, begin, (count, rows * stride, columns * stride, channels))
-    x = x.reshape(count, rows, stride, columns, stride, channels)
-    blocks = jnp.moveaxis(x, 3, 2)  # [B, rows, columns, stride, stride, C]
-    across = size // stride
-    rows, columns = rows - across + 1, columns - across + 1
-    lines = [
-        jnp.concatenate([blocks[:, i : i + rows, j : j + columns] for j in range(across)], 4)
-        for i in range(across)
-    ]
-    return jnp.concatenate(lines, 3).reshape(-1, size * size * channels)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
-class SlicedWasserstein(base.Fixed):
+class SlicedWasserstein(spaces.Spaced):
     """Mean W₂² over directions that are drawn anew at every step.
 
     Attributes:
-      space: "vector" | "pixels" | "patches" | "features": what a sample is. A pixel is a sample
-        of C values, a patch of size²·C, a feature one position of a frozen random network.
       directions: random unit directions per step.
-      axes: rows are directions of their own [A, n], in "vector" and "patches"; the codec's KLT.
+      orthogonal: draw them in groups of orthonormal ones, as many in a group as there are
+        dimensions (Rowland et al. 2019, arXiv:1903.03784).
+      ascent: steps by which they are turned, from where they were drawn, to where the distance is
+        larger: the max-sliced distance (Deshpande et al. 2019, arXiv:1904.05877) from several
+        starts. No gradient passes through the turning, and it looks at the very samples that it
+        compares, so that no distance with it is free of bias.
+      axes: rows are directions of their own [A, n], in "vector" and "patches"; the codec's KLT,
+        whose patches have size²·C = n values. Every scale uses them.
       axes_per_step: how many of them, drawn anew at every step.
-      patch: side of a patch in pixels; with axes, size²·C = n. The grid of patches starts at a
-        random place, so that the codec's own block grid cannot be played to.
-      stride: distance of neighbouring patches, a divisor of `patch`; below it patches overlap, and
-        the tails of the distribution are estimated from more of them.
       normalise: divide each axis by the deviation of the real batch along it, so that weak
         coefficients count like strong ones.
       floor: deviation that is added to it in quadrature.
@@ -90,52 +64,55 @@ class SlicedWasserstein(base.Fixed):
         least where they are right (as the Sinkhorn divergence: Genevay et al. 2018,
         arXiv:1706.00292). With "paired" batches source and members share their symbols, and most
         of the noise cancels.
-      seed: of the frozen network.
     """
 
-    space: str
     directions: int = 32
+    orthogonal: bool = False
+    ascent: int = 0
     axes: Any = None
     axes_per_step: int = 0
-    patch: int = 16
-    stride: int = 8
     normalise: bool = False
     floor: float = 1e-2
     unbiased: bool = False
-    seed: int = 0
 
     def __post_init__(self):
         """Raises ValueError on an unknown space or a request that sees nothing."""
-        spaces = ("vector", "pixels", "patches", "features")
-        if self.space not in spaces:
-            raise ValueError(f"perception.space is {self.space!r}, must be one of {spaces}")
+        super().__post_init__()
         if self.directions < 0 or self.axes_per_step < 0:
             raise ValueError("perception.directions and axes_per_step must not be negative")
         if self.directions + self.axes_per_step == 0:
             raise ValueError("perception.directions and axes_per_step are both 0")
-        if self.stride < 1 or self.patch % self.stride:
-            raise ValueError(
-                f"perception.stride {self.stride} must divide perception.patch {self.patch}"
-            )
+        if self.ascent < 0:
+            raise ValueError(f"perception.ascent must not be negative, got {self.ascent}")
+        if not self.directions and (self.orthogonal or self.ascent):
+            raise ValueError("perception.orthogonal and ascent are about directions, which are 0")
         if self.axes_per_step and self.axes is None:
             raise ValueError(f"perception.axes_per_step needs axes; space {self.space!r} has none")
 
-    def _samples(self, x, key):
-        """List of sample sets, each [N, n]."""
-        if self.space == "vector":
-            return [x]
-        if self.space == "pixels":
-            return [x.reshape(-1, x.shape[-1])]
-        if self.space == "patches":
-            if min(x.shape[1:3]) < 2 * self.patch:
-                raise ValueError(
-                    f"perception.patch {self.patch} needs crops of at least {2 * self.patch} "
-                    f"pixels, got {x.shape[1]} x {x.shape[2]}"
-                )
-            shift = jax.random.randint(key, (2,), 0, self.stride)
-            return [shifted_patches(x, self.patch, self.stride, shift)]
-        kernels = features.random_features(self.seed, channels=x.shape[-1])
-        return [h.reshape(-1, h.shape[-1]) for h in features.apply(kernels, x)]
+    def _drawn(self, key, dimensions):
+        """Random unit directions [D, n]."""
+        if not self.orthogonal:
+            drawn = jax.random.normal(key, (self.directions, dimensions))
+            return drawn / jnp.linalg.norm(drawn, axis=-1, keepdims=True)
+        together = min(self.directions, dimensions)
+        groups = -(-self.directions // together)
+        # Of the QR decomposition of normal numbers, Q is uniform up to signs, and no distance
+        # between projections depends on a sign.
+        basis, _ = jnp.linalg.qr(jax.random.normal(key, (groups, dimensions, together)))
+        return jnp.moveaxis(basis, 2, 1).reshape(-1, dimensions)[: self.directions]
+
+    def _ascended(self, mixed, sets):
+        """Unit directions [D, n] along which the samples [n, N] of the sets differ more."""
+        sets = jax.lax.stop_gradient(sets)
+
+        def found(mixed):
+            return _distance(*(jnp.sort(mixed @ samples, -1) for samples in sets))
+
+        for _ in range(self.ascent):
+            # For a fixed coupling W₂² is a quadratic form of the direction, and its gradient the
+            # next vector of the power iteration; half of the way, as the coupling turns as well.
+            mixed = _unit(mixed + _unit(jax.grad(found)(mixed)))
+        return jax.lax.stop_gradient(mixed)
 
     def _project(self, sets, key):
         """Projections [D, N] of sample sets [N, n] on this step's directions; the first is real.
@@ -155,11 +132,12 @@ class SlicedWasserstein(base.Fixed):
         else:
             rows = jnp.eye(sets[0].shape[-1])
         sets = [rows @ samples.T for samples in sets]
-        mixed = jax.random.normal(random_key, (self.directions, len(rows)))
-        mixed = mixed / jnp.linalg.norm(mixed, axis=-1, keepdims=True)
+        mixed = self._drawn(random_key, len(rows))
         if self.normalise:
             scale = jax.lax.rsqrt(sets[0].var(-1, keepdims=True) + self.floor**2)
             sets = [samples * scale for samples in sets]
+        if self.ascent:
+            mixed = self._ascended(mixed, sets)
         mixtures = [mixed @ samples for samples in sets]
         if not self.axes_per_step:
             return mixtures
@@ -183,12 +161,19 @@ class SlicedWasserstein(base.Fixed):
             raise ValueError("perception.unbiased needs at least 2 members")
         shift_key, direction_key = jax.random.split(key)
         members = list(jnp.moveaxis(fake, 1, 0)) if self.unbiased else [base.pooled(fake)]
-        sampled = [self._samples(x, shift_key) for x in (real, *members)]
+        sampled = [
+            [samples.reshape(-1, samples.shape[-1]) for samples in self.sample_sets(x, shift_key)]
+            for x in (real, *members)
+        ]
         total = 0.0
         for index, sets in enumerate(zip(*sampled, strict=True)):
             projections = self._project(sets, jax.random.fold_in(direction_key, index))
             total += _distance(*(jnp.sort(samples, -1) for samples in projections))
         return total / len(sampled[0])
+
+
+def _unit(rows):
+    return rows / jnp.maximum(jnp.linalg.norm(rows, axis=-1, keepdims=True), 1e-30)
 
 
 def _distance(real, *members):

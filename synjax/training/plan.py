@@ -144,7 +144,14 @@ class Plan:
         else:
             options = dict(self.config["perception"])
             name = options.pop("name")
-            perception = build.build(name, kind=self.source.kind, axes=axes, **options)
+            perception = build.build(
+                name,
+                kind=self.source.kind,
+                axes=axes,
+                groups=self.codec.groups,
+                real=stage.real,
+                **options,
+            )
         return objective.Objective(
             codec=self.codec,
             distortion=distortion.build(self.config["distortion"]),
@@ -283,9 +290,10 @@ def _check_stages(stages, codec, source, config):
             )
     options = dict(config["perception"])
     name = options.pop("name")
-    module = build.build(name, kind=source.kind, axes=np.eye(codec.coefficients), **options)
     last = list(stages.values())[-1]
-    if hasattr(module, "critic_steps") and last.conditions != 1:
+    known = {"axes": np.eye(codec.coefficients), "groups": codec.groups, "real": last.real}
+    module = build.build(name, kind=source.kind, **known, **options)
+    if module.learns and last.conditions != 1:
         raise ValueError(
             f"perception {name!r} trains a critic against one decoder: set "
             "sweep.encoders and sweep.decoders to 'separate' and "
