@@ -81,7 +81,8 @@ def _evaluate(plan, outcomes, workdir, console, again):
                 rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples)
             for level, sheet in enumerate(sheets, 1):
                 stem = directory / f"members_level_{level}"
-                contact_sheet.contact_sheet(sheet.source, sheet.members, stem, sheet.caption)
+                draw = contact_sheet.vector_sheet if sheet.vectors else contact_sheet.contact_sheet
+                draw(sheet.source, sheet.members, stem, sheet.caption)
             directory.mkdir(parents=True, exist_ok=True)
             # The rows come last: where they are, everything of the trial is.
             table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())

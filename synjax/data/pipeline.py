@@ -103,7 +103,9 @@ def train_batches(
     where the photograph is too small for it), cropped, flipped and transposed at random, and given
     other colours where `recolour`, the strength of that, is positive. Vector
     batches are float32 [batch / process_count, n]: independent samples need no shuffling, so
-    batch k holds samples o + k * batch, ... modulo the source's length, `seed` choosing o.
+    batch k holds samples o + k * batch, ... modulo the source's length, `seed` choosing o. A finite
+    data set is in a random order of its own, which every epoch repeats, shifted against the batches
+    by what `batch` leaves of the length.
 
     Batch k is a pure function of (seed, k, process); `start_step` is the k of the first one.
     Process p holds rows p, p + process_count, ... of the batch that a single process would read.

@@ -1,7 +1,8 @@
-"""What can be drawn from: bundled photographs, Gaussian vectors, dead leaves.
+"""What can be drawn from: bundled photographs, Gaussian vectors, dead leaves, MNIST.
 
 A source has `kind` ("image" | "vector"), a length, `source[i]` and `source.name(i)`. Images are
 uint8 [H, W, 3]; vectors are float32 [n], and `source.rows(indices)` reads many of them at once.
+Where vectors can be shown as grey pictures, `source.picture` is their (H, W).
 """
 
 import dataclasses
@@ -11,6 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 from PIL import Image
+
+from synjax.data import mnist
 
 SPLITS = ("train", "test")
 
@@ -131,7 +134,7 @@ class Leaves:
         return f"leaves_{i}"
 
 
-SOURCES = {"photos": Photos, "gaussian": Gaussian, "leaves": Leaves}
+SOURCES = {"photos": Photos, "gaussian": Gaussian, "leaves": Leaves, "mnist": mnist.Mnist}
 
 
 def build(name: str, *, split: str, **options):

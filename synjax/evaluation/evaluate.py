@@ -14,16 +14,25 @@ from synjax.codec import bitstream
 from synjax.data import pipeline, sources
 from synjax.evaluation import jpeg, limits, realism
 
+SHOWN = 12  # vectors on a sheet
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sheet:
-    """What a contact sheet shows: one test picture and its members at the highest level."""
+    """What a contact sheet shows: a test picture and its members at one level.
+
+    Attributes:
+      source: [H, W, 3]; or [K, H, W], K vectors as grey pictures.
+      members: [M, *source.shape].
+      caption: what they were trained for.
+      vectors: whether these are vectors.
+    """
 
     source: np.ndarray
     members: np.ndarray
     caption: str
+    vectors: bool
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -45,11 +54,13 @@ class Subject:
       x: a picture or vectors.
       jpeg_curve: of a picture, `jpeg.curve`.
       variances: of independent Gaussian components, whose limits are known.
+      picture: (H, W) of vectors that can be shown.
     """
 
     x: np.ndarray
     jpeg_curve: tuple | None = None
     variances: tuple | None = None
+    picture: tuple | None = None
 
 
 def subjects(config):
@@ -58,7 +69,8 @@ def subjects(config):
     examples = pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
     if source.kind == "image":
         return [Subject(e.x, jpeg_curve=jpeg.curve(e.x)) for e in examples]
-    return [Subject(e.x, variances=getattr(source, "variances", None)) for e in examples]
+    known = {name: getattr(source, name, None) for name in ("variances", "picture")}
+    return [Subject(e.x, **known) for e in examples]
 
 
 def trial_rows(plan, trial, params, examples):
@@ -71,8 +83,8 @@ def trial_rows(plan, trial, params, examples):
       examples: from `subjects`.
 
     Returns:
-      (rows, sheets): dicts with the columns of `reporting.table`, and for pictures one `Sheet`
-      per level of the first example.
+      (rows, sheets): dicts with the columns of `reporting.table`, and for what can be shown one
+      `Sheet` per level of the first example.
 
     Raises:
       RuntimeError: a stream did not decode to the symbols that were encoded.
@@ -87,10 +99,9 @@ def trial_rows(plan, trial, params, examples):
     for level in range(1, plan.codec.levels + 1):
         values = [of_example[level - 1][0] for of_example in measured]
         rows.append(_identity(plan, trial, level, _count(examples)) | _summary(values))
-        if plan.codec.rank:
-            source, shown = measured[0][level - 1][1]
+        if shown := measured[0][level - 1][1]:
             caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
-            sheets.append(Sheet(source, shown, caption))
+            sheets.append(Sheet(*shown, caption, vectors=not plan.codec.rank))
     return rows, sheets
 
 
@@ -222,7 +233,7 @@ def _measure_picture(artefact, example, *, members, seed):
 
 
 def _measure_vectors(artefact, example, *, members, seed):
-    """Per level (metrics, None) of a batch of vectors; standard errors are over vectors."""
+    """Per level (metrics, what of it is shown) of vectors; standard errors are over vectors."""
     x = example.x
     results = []
     for level in range(1, artefact.codec.levels + 1):
@@ -242,8 +253,16 @@ def _measure_vectors(artefact, example, *, members, seed):
         if example.variances is not None:
             row |= _limits(artefact, example, parsed, synset, level, row)
         row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
-        results.append((row, None))
+        results.append((row, _shown(example, synset)))
     return results
+
+
+def _shown(example, synset):
+    """The first vectors and their members as pictures; None where they are not to be seen."""
+    if example.picture is None:
+        return None
+    few = example.x[:SHOWN].reshape(-1, *example.picture)
+    return few, synset[:, :SHOWN].reshape(len(synset), *few.shape)
 
 
 def _limits(artefact, example, parsed, synset, level, row):

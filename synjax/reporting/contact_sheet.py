@@ -1,4 +1,7 @@
-"""A sheet of one photograph and its synset: source, members, and where the members differ."""
+"""A sheet of one photograph and its synset: source, members, and where the members differ.
+
+Or of several vectors that can be shown as small grey pictures, such as digits.
+"""
 
 import math
 
@@ -74,6 +77,48 @@ def contact_sheet(source, members, path_stem, title):
         return plots.save(sheet.figure, path_stem)
 
 
+def vector_sheet(sources, members, path_stem, title):
+    """Draws a row of sources, a row for each of their members, and one of the members' spread.
+
+    Pictures are enlarged by a whole factor; the spread is that of `contact_sheet`.
+
+    Args:
+      sources: [K, H, W] in [0, 1].
+      members: [M, K, H, W] in [0, 1]; what lies outside is clipped in the picture only.
+      path_stem: path of the files without their suffix.
+      title: a line above the pictures.
+
+    Returns:
+      The paths of path_stem.png and path_stem.svg.
+
+    Raises:
+      ValueError: if the shapes do not match or a value is not finite.
+    """
+    sources, members = np.asarray(sources, np.float64), np.asarray(members, np.float64)
+    if sources.ndim != 3 or not sources.size:
+        raise ValueError(f"a vector sheet needs sources [K, H, W], not {list(sources.shape)}")
+    if members.shape[1:] != sources.shape or not len(members):
+        wanted = ", ".join(map(str, sources.shape))
+        raise ValueError(f"a vector sheet needs members [M, {wanted}], not {list(members.shape)}")
+    if not (np.isfinite(sources).all() and np.isfinite(members).all()):
+        raise ValueError("a vector sheet needs finite pictures; some values are NaN or infinite")
+    rows = {"source": sources}
+    for number, member in enumerate(members, start=1):
+        rows[f"member {number}, {_psnr(sources, member):.1f} dB"] = member
+    spread, label = _spread(members[..., None])
+    rows[label] = spread
+    shape = _tile_shape(sources.shape[1:], (_SHEET_WIDTH - _GAP) // len(sources) - _GAP)
+    step = _LABEL + shape[0] + _GAP
+    width = max(len(sources) * (shape[1] + _GAP) + _GAP, _NARROWEST)
+    sheet = _Sheet(width, _TITLE + len(rows) * step + _GAP, title)
+    with plots.style():
+        for row, (label, pictures) in enumerate(rows.items()):
+            for column, picture in enumerate(pictures):
+                left, top = _GAP + column * (shape[1] + _GAP), _TITLE + row * step + _LABEL
+                sheet.picture(_resize(picture, shape), left, top, "" if column else label)
+        return plots.save(sheet.figure, path_stem)
+
+
 class _Sheet:
     """A figure addressed in pixels from its upper left corner."""
 
@@ -89,7 +134,9 @@ class _Sheet:
         scale = (self._width, self._height) * 2
         axes = self.figure.add_axes([side / whole for side, whole in zip(box, scale, strict=True)])
         axes.set_axis_off()
-        axes.imshow(_to_bytes(pixels), cmap="gray", vmin=0, vmax=255, interpolation="none")
+        # As colours: a grey colour map is off by one here and there.
+        colours = np.broadcast_to(np.atleast_3d(_to_bytes(pixels)), (height, width, 3))
+        axes.imshow(colours, interpolation="none")
         self._text(label, left, top - 5, 7.5)
         return axes
 
@@ -150,7 +197,7 @@ def _resize(picture, shape):
 def _spread(members):
     """Standard deviation over members relative to the value shown as white, and its label."""
     if len(members) == 1:
-        return np.zeros(members.shape[1:3]), "std. dev.: one member"
+        return np.zeros(members.shape[1:-1]), "std. dev.: one member"
     # With M - 1 in the denominator its mean square is diversity / 2. Relative to the first member,
     # so that equal members give 0 and not the rounding error of their mean.
     spread = (members - members[0]).std(axis=0, ddof=1).mean(axis=-1)  # [H, W]
