@@ -12,7 +12,14 @@ from synjax import bounds as bounding
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
 from synjax.evaluation import evaluate as evaluation
-from synjax.reporting import comparison, contact_sheet, plots, progress, table
+from synjax.reporting import (
+    comparison,
+    comparison_report,
+    contact_sheet,
+    plots,
+    progress,
+    table,
+)
 from synjax.theory import audit as auditing
 from synjax.training import plan as planning
 
@@ -174,11 +181,11 @@ def compare(paths, out, metric, against, console):
       against: name of the one curve that is compared with; None for all.
       console: rich console.
     """
-    comparison.require_own(out, paths)
+    comparison_report.require_own(out, paths)
     compared = comparison.load(paths, metric)
     pairs = comparison.deltas(compared, against)
-    paths = comparison.write(compared, pairs, out)
-    comparison.print_deltas(compared, pairs, console)
+    paths = comparison_report.write(compared, pairs, out)
+    comparison_report.print_deltas(compared, pairs, console)
     console.print("Wrote", highlight=False)
     for path in paths:
         console.print(f"  {path}", highlight=False, markup=False, soft_wrap=True)

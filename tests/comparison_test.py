@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synjax.reporting import bd_rate, comparison, external, plots, table
+from synjax.reporting import bd_rate, comparison, comparison_report, external, plots, table
 
 RATES = {10.0: 0.1, 40.0: 0.25, 160.0: 0.6}  # by lambda_d
 
@@ -200,22 +200,22 @@ def test_what_is_written_again_is_the_same_byte_for_byte_and_nothing_else_is_tou
         [run, _csv(tmp_path / "a$b.csv", EXTERNAL.replace("c,", "$|,"))], "psnr"
     )
     pairs = comparison.deltas(found)
-    paths = comparison.write(found, pairs, out)
+    paths = comparison_report.write(found, pairs, out)
     assert set(paths) == set(out.iterdir())
     before = {path: path.read_bytes() for path in paths}
-    comparison.require_own(out, [run])
-    comparison.write(found, pairs, out)
+    comparison_report.require_own(out, [run])
+    comparison_report.write(found, pairs, out)
     assert before == {path: path.read_bytes() for path in out.iterdir()}
     assert "| 2 classi$\\| |" in (out / "bd_rate.md").read_text()
     pd.testing.assert_frame_equal(table.read(out / "table.csv"), table.read(run / "table.csv"))
     again = comparison.load([out], "psnr")
     assert list(again.points.curve.unique()) == ["sweep,lp=0,level=1"]
     with pytest.raises(ValueError, match="which is compared"):
-        comparison.require_own(out, [out])
+        comparison_report.require_own(out, [out])
     for taken in (run, run / "table.csv"):
         with pytest.raises(ValueError, match="holds something else|not a directory"):
-            comparison.require_own(taken, [])
-    comparison.require_own(tmp_path / "new", [run])
+            comparison_report.require_own(taken, [])
+    comparison_report.require_own(tmp_path / "new", [run])
 
 
 def test_a_plot_has_room_for_all_its_curves(tmp_path, monkeypatch):
@@ -243,7 +243,7 @@ def test_the_verb_compares_a_real_run_with_a_csv(tiny, command, tmp_path):
     assert done.returncode == 0, done.stderr
     for path in out.iterdir():
         assert str(path) in done.stdout
-    mark = json.loads((out / comparison.MARK).read_text())
+    mark = json.loads((out / comparison_report.MARK).read_text())
     assert (mark["metric"], mark["rate"]) == ("psnr", "bpp")
     pairs = pd.read_csv(out / "bd_pairs.csv").set_index("curve")
     points = pd.read_csv(out / "points.csv")
@@ -279,5 +279,5 @@ def test_a_curve_without_a_number_gets_a_reason_in_every_form(tmp_path):
     text = "sweep,lp=0,level=1 has 1 point, 2 are needed"
     assert list(pairs.bd_rate_reason) == [text] and pairs.bd_rate.isna().all()
     assert bd_rate.FEWEST == 2
-    comparison.write(found, pairs, tmp_path / "out")
+    comparison_report.write(found, pairs, tmp_path / "out")
     assert f"- – in 1 of 1 pairs: {text}" in (tmp_path / "out" / "bd_rate.md").read_text()
