@@ -5,6 +5,7 @@
     ./launch.sh train               only train it
     ./launch.sh evaluate            evaluate the checkpoints of a working directory again
     ./launch.sh export              write tables and plots from the rows of a working directory
+    ./launch.sh compare             BD-rates and one plot of several tables and external results
     ./launch.sh package             write the codec of one trial as a directory of its own
     ./launch.sh compress            a picture to a stream, with such a codec
     ./launch.sh decompress          a stream to pictures: members of its synset
@@ -37,6 +38,8 @@ VERBS = {
     "train": "Trains the grid of a configuration and stops before evaluating it.",
     "evaluate": "Evaluates a trained working directory again and exports the table.",
     "export": "Writes tables and plots from the rows of an evaluated working directory.",
+    "compare": "BD-rates between the curves of tables (a run's directory, table.csv, .parquet) and "
+    "of external results (CSV: name, bpp or bits_per_dim, metrics), merged and drawn together.",
     "package": "Writes the codec of a trained trial as a directory that the verbs below need.",
     "compress": "Encodes a picture (.png, .jpg, .webp, .tif, .npy) and prints what it costs.",
     "decompress": "Writes members of a stream's synset as pictures (.png, .webp, .tif, .npy). "
@@ -53,6 +56,7 @@ ARGUMENTS = {
     "compress": ("PICTURE", "STREAM.syn"),
     "decompress": ("STREAM.syn", "PICTURE"),
     "inspect": ("STREAM.syn",),
+    "compare": ("TABLE", "…"),
 }
 
 
@@ -73,6 +77,11 @@ def _flags(verb):
         flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
     elif verb == "bounds":
         _bounds_flags(values)
+    elif verb == "compare":
+        flags.DEFINE_string("out", None, "Directory for the results.", flag_values=values)
+        flags.DEFINE_string("metric", "psnr", "The quality, a column.", flag_values=values)
+        meaning = "Name of the one curve to compare with; all, if it is not given."
+        flags.DEFINE_string("against", None, meaning, flag_values=values)
     elif verb in ("package", *ARGUMENTS):
         _codec_flags(verb, values)
     elif verb == "audit":
@@ -132,13 +141,13 @@ def _parse(verb, arguments):
     wanted, given = ARGUMENTS.get(verb, ()), rest[1:]
     if given and not wanted:
         raise ValueError(f"unexpected argument {given[0]!r}; flags look like --workdir=DIR")
-    if len(given) != len(wanted):
+    if not given if "…" in wanted else len(given) != len(wanted):
         raise ValueError(f"{verb} takes {' '.join(wanted)}, got {' '.join(given) or 'nothing'}")
     if "config" in values and values.config is None:
         raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
-    for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR")):
+    for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
         if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
             raise ValueError(f"{verb} needs --{name}={form}")
     return values, given
@@ -166,6 +175,8 @@ def _dispatch(verb, arguments, console):
         return run.bounds(values.flag_values_dict(), console)
     if verb == "audit":
         return run.audit(values.out, values.count, values.seed, console)
+    if verb == "compare":
+        return run.compare(given, values.out, values.metric, values.against, console)
     if verb == "package":
         return run.package(values.workdir, values.trial, values.codec, console)
     if verb == "compress":

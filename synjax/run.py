@@ -12,7 +12,14 @@ from synjax import bounds as bounding
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
 from synjax.evaluation import evaluate as evaluation
-from synjax.reporting import contact_sheet, plots, progress, table
+from synjax.reporting import (
+    comparison,
+    comparison_report,
+    contact_sheet,
+    plots,
+    progress,
+    table,
+)
 from synjax.theory import audit as auditing
 from synjax.training import plan as planning
 
@@ -196,6 +203,26 @@ def export(workdir, console):
     if sheets:
         console.print(f"  {workdir / pattern}  ({len(sheets)} contact sheets)", highlight=False)
     return results
+
+
+def compare(paths, out, metric, against, console):
+    """Compares the curves of tables and external results, prints their BD-rates and writes them.
+
+    Args:
+      paths: as `comparison.load` takes them.
+      out: directory, new or of an earlier comparison.
+      metric: the quality.
+      against: name of the one curve that is compared with; None for all.
+      console: rich console.
+    """
+    comparison_report.require_own(out, paths)
+    compared = comparison.load(paths, metric)
+    pairs = comparison.deltas(compared, against)
+    paths = comparison_report.write(compared, pairs, out)
+    comparison_report.print_deltas(compared, pairs, console)
+    console.print("Wrote", highlight=False)
+    for path in paths:
+        console.print(f"  {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_claims(verdicts, workdir, console):

@@ -128,8 +128,8 @@ def lines(columns):
 def markdown(table, divergences, meanings):
     """A Markdown table, its caption, and the meaning (name -> text) of each measured column."""
     columns = readable(table, divergences)
-    headings = [_escape_markdown(c.heading.replace("\n", " ")) for c in columns]
-    rows = [[_escape_markdown(cell) for cell in row] for row in _rows(columns)]
+    headings = [escape_markdown(c.heading.replace("\n", " ")) for c in columns]
+    rows = [[escape_markdown(cell) for cell in row] for row in _rows(columns)]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     rules = [
         "-" * (width - 1) + ":" if c.justify == "right" else "-" * width
@@ -143,9 +143,9 @@ def markdown(table, divergences, meanings):
         ]
         lines.append(f"| {' | '.join(padded)} |")
     meanings = meanings | _MEANINGS
-    lines += ["", _escape_markdown(_caption(table)), ""]
+    lines += ["", escape_markdown(_caption(table)), ""]
     lines += [
-        f"- {heading}: {_escape_markdown(meanings[column.name])}"
+        f"- {heading}: {escape_markdown(meanings[column.name])}"
         for heading, column in zip(headings, columns, strict=True)
     ]
     return "\n".join(lines) + "\n"
@@ -215,7 +215,8 @@ def _empty(column):
     return all(cell == MISSING for cell in column.cells)
 
 
-def _escape_markdown(text):
+def escape_markdown(text):
+    """Text that stands for itself in a cell of a Markdown table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 

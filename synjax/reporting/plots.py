@@ -32,6 +32,7 @@ _STYLE = {
     "savefig.dpi": "figure",
 }
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+_OUTSIDE = ["x", "+", "1", "2", "3", "4"]
 _DASHES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))]
 
 # What a curve may not mix: rows that differ in these are told apart by the dash of their line.
@@ -125,6 +126,50 @@ def distortion_perception(frame, directory, variances=None):
         return save(figure, pathlib.Path(directory) / "distortion_perception")
 
 
+def comparison(points, x, y, labels, note, stem):
+    """Quality against rate of curves from several sources: a colour and a marker for each.
+
+    Runs differ in the dash of their lines. Results from elsewhere have warm colours and markers of
+    their own. Error bars of one standard error over seeds.
+
+    Args:
+      points: DataFrame with the columns "curve", "run", "external", x, y and "Y_se".
+      x, y: names of the columns of rate and quality.
+      labels: of the two axes.
+      note: a line above the plot, or an empty text.
+      stem: path of the files without their suffix.
+
+    Returns:
+      The paths of stem.png and stem.svg.
+    """
+    with style():
+        longest, count = points["curve"].str.len().max(), points["curve"].nunique()
+        size = (5.8 + 0.085 * longest, max(4.6, 0.19 * count + 0.3))  # the legend needs its place
+        figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        handles = []
+        for external, palette, markers in ((False, _palette, _MARKERS), (True, _warm, _OUTSIDE)):
+            chosen = points[points["external"] == external]
+            dashes = dict(zip(chosen["run"].unique(), itertools.cycle(_DASHES), strict=False))
+            curves = list(chosen.groupby("curve", sort=False))
+            looks = zip(curves, palette(len(curves)), itertools.cycle(markers), strict=False)
+            for (name, rows), colour, marker in looks:
+                rows = rows.sort_values(x)
+                look = {"color": colour, "marker": marker}
+                look["ls"] = "-" if external else dashes[rows["run"].iloc[0]]
+                axes.errorbar(rows[x], rows[y], rows[f"{y}_se"], elinewidth=0.8, capsize=2, **look)
+                handles.append(_handle(name, **look))
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        _log_if_wide(axes.set_xscale, points[x])
+        _log_if_wide(axes.set_yscale, points[y])
+        axes.set_title(note, loc="left", fontsize=8, color="0.35", parse_math=False)
+        _legend(figure, handles)
+        for text in figure.legends[0].get_texts():  # names may hold a dollar sign
+            text.set_parse_math(False)
+        return save(figure, stem)
+
+
 @contextlib.contextmanager
 def style():
     """Matplotlib's own defaults and this module's, whatever the user's settings are."""
@@ -198,6 +243,11 @@ def _text(key):
 def _palette(count):
     """Colours from dark to light that are told apart in every colour vision and in grey."""
     return matplotlib.colormaps["viridis"](np.linspace(0, 0.84, max(count, 2)))[:count]
+
+
+def _warm(count):
+    """Colours that none of `_palette` is like."""
+    return matplotlib.colormaps["autumn"](np.linspace(0, 0.7, max(count, 2)))[:count]
 
 
 def _reference(axes, rows, names, x, y, label):

@@ -108,6 +108,20 @@ def divergences(table):
     return sorted(name for name in table.columns if f"{name}_floor" in table.columns)
 
 
+def merge(tables):
+    """The rows of several tables as one table; a divergence that one does not report is NaN there.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    if not tables:
+        raise ValueError("a table needs at least one table to be merged from")
+    columns = _columns(sorted({name for table in tables for name in divergences(table)}))
+    joined = pd.concat([table.reindex(columns=columns) for table in tables], ignore_index=True)
+    joined = joined.astype(_dtypes(columns))
+    return joined.sort_values(_ORDER, kind="stable", ignore_index=True)
+
+
 def write(table, directory):
     """Writes table.csv, table.parquet, table.md and table.tex, each whole or not at all.
 
@@ -168,17 +182,17 @@ def print_table(table, console):
     if console.is_terminal:
         headings.append("-" * layout.total_width(kept))
     for line in headings:
-        _print_line(console, line, "bold")
+        print_line(console, line, "bold")
     for line, status in zip(rows, table["status"], strict=True):
-        _print_line(console, line, "" if status == "ok" else "red")
+        print_line(console, line, "" if status == "ok" else "red")
     if left_out:
         names = ", ".join(column.name for column in left_out)
-        _print_line(console, f"At this width without: {names}.")
+        print_line(console, f"At this width without: {names}.")
     for row in table[table["status"] != "ok"].itertuples():
-        _print_line(console, f"{row.trial}, level {row.level}: {row.status}: {row.reason}", "red")
+        print_line(console, f"{row.trial}, level {row.level}: {row.status}: {row.reason}", "red")
 
 
-def _print_line(console, line, style=""):
+def print_line(console, line, style=""):
     """Prints text that is no markup; a line that is too long is left to the terminal to wrap."""
     if console.options.ascii_only:
         line = line.encode("ascii", "replace").decode()
