@@ -1,39 +1,43 @@
 """Reported divergences between sources and reconstructions, sharing nothing with training.
 
-Positions, directions and sample sizes here are this file's own. Each value comes with its
+Positions, directions and sample sizes here are this package's own. Each value comes with its
 *floor*: the same estimate between two samples of the source. The floor is what a codec with perfect
 realism would score, so value - floor is free of most of the finite-sample bias. A reconstruction
-that is not finite scores NaN.
+that is not finite scores NaN. What each estimate is worth: docs/estimators.md.
 """
 
 import numpy as np
-from scipy import fft, linalg, special
 
-PATCH = 8
+from synjax.evaluation import (
+    deviates,
+    frozen_features,
+    gaussian_fit,
+    nearest_neighbours,
+    pairs,
+    patches,
+    sliced,
+)
+
 BLOCKS = 8  # for standard errors
-_POSITIONS = 4096  # patches per photograph and sample
-_FEWEST_POSITIONS = 64
-# How many of a sample the energy distance compares with each other.
+FEWEST_VECTORS = 2 * BLOCKS * 2  # two in each block of each half
+# How many of a sample are compared with each other.
 _PHOTOGRAPH_PAIRS = 2048
 _VECTOR_PAIRS = 4096
-_DIRECTIONS = 64
-# Limits on u + v of DCT frequency (u, v): 9, 26 and 28 coefficients, the mean left out.
-_BANDS = ((1, 3), (4, 7), (8, 14))
+_VECTOR_NEIGHBOURS = 8192
 # Added to the variance along a direction: about that of a deviation of one grey level of 256.
 _VARIANCE_FLOOR = 1e-5
-# A fitted covariance with an eigenvalue below this, relative to the source's, counts as singular.
-_SINGULAR = 1e-10
 
 
 def photograph_divergences(
-    x: np.ndarray, members: np.ndarray, *, seed: int = 0
+    x: np.ndarray, members: np.ndarray, *, seed: int = 0, kernels: list | None = None
 ) -> dict[str, tuple[float, float]]:
-    """Divergences between the 8 x 8 patches of a photograph and those of its reconstructions.
+    """Divergences between the patches of a photograph and those of its reconstructions.
 
     Two disjoint sets A and B of 4096 patch positions are drawn without replacement, aligned to no
     grid (in small images, the largest power of two that fits twice). The value is
-    d(x at A, member at B), averaged over members; the floor is d(x at A, x at B). Patches lose
-    their mean in each channel first.
+    d(x at A, member at B), averaged over members; the floor is d(x at A, x at B).
+
+    Of patches of 8 x 8 pixels, which lose their mean in each channel first:
 
     - `sliced_wasserstein`, dimensionless: random directions in pixel space would see little but the
       lowest frequencies, which carry most of the variance. So there are 64 random unit directions
@@ -45,10 +49,19 @@ def photograph_divergences(
       patches of each set, with Euclidean distances divided by the square root of the number of
       elements in a patch. Unbiased, so it can be negative.
 
+    Of the features of windows of 16 x 16 pixels (`frozen_features`); left out where the photograph
+    has fewer than eight windows for each feature:
+
+    - `frechet_distance`, dimensionless: W2² of the Gaussian fits, divided by the total variance of
+      x's features (A and B together) + 1e-5, because the scale of random features means nothing.
+    - `mmd2`, dimensionless: with a Gaussian kernel as wide as the median distance between windows
+      of x, between the first 2048 of each set. Unbiased, so it can be negative; NaN if x is flat.
+
     Args:
       x: source [H, W, C] in [0, 1].
       members: reconstructed synset [M, H, W, C].
       seed: chooses positions and directions.
+      kernels: of the features, as `perception.features` uses them; None takes the random ones.
 
     Returns:
       {name: (value, floor)}.
@@ -57,7 +70,7 @@ def photograph_divergences(
       ValueError: if the shapes do not fit, or the photograph has fewer than 128 patch positions.
 
     Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures", JMIV 2015; Székely and
-    Rizzo, "Energy statistics", JSPI 2013.
+    Rizzo, "Energy statistics", JSPI 2013; Heusel et al., NeurIPS 2017; Bińkowski et al., ICLR 2018.
     """
     x, members = np.asarray(x, np.float32), np.asarray(members, np.float32)
     if x.ndim != 3 or members.ndim != 4 or members.shape[1:] != x.shape or not len(members):
@@ -65,19 +78,43 @@ def photograph_divergences(
             "photograph divergences need x [H, W, C] and members [M, H, W, C], "
             f"got {x.shape} and {members.shape}"
         )
-    at_a, at_b = _disjoint_positions(*x.shape[:2], seed)
-    x_a, x_b = _patches(x, at_a), _patches(x, at_b)  # [N, C * 64]
-    fakes = np.stack([_patches(member, at_b) for member in members])  # [M, N, C * 64]
+    return _of_patches(x, members, seed) | _of_features(x, members, seed, kernels)
 
-    directions = _band_directions(x.shape[-1], seed)  # [192, C * 64]
+
+def _of_patches(x, members, seed):
+    at_a, at_b = patches.disjoint_positions(*x.shape[:2], seed)
+    x_a, x_b = patches.cut(x, at_a), patches.cut(x, at_b)  # [N, C * 64]
+    fakes = np.stack([patches.cut(member, at_b) for member in members])  # [M, N, C * 64]
+    directions = patches.band_directions(x.shape[-1], seed)  # [192, C * 64]
     variance = np.var(np.concatenate([x_a, x_b]) @ directions.T, axis=0) + _VARIANCE_FLOOR
     a, b, fake = x_a[:_PHOTOGRAPH_PAIRS], x_b[:_PHOTOGRAPH_PAIRS], fakes[:, :_PHOTOGRAPH_PAIRS]
     return {
         "sliced_wasserstein": (
-            _mean_sliced(x_a, fakes, directions, variance),
-            _mean_sliced(x_a, x_b[None], directions, variance),
+            sliced.of_members(x_a, fakes, directions, variance),
+            sliced.of_members(x_a, x_b[None], directions, variance),
         ),
-        "energy_distance": (_mean_energy(a, fake), _mean_energy(a, b[None])),
+        "energy_distance": (pairs.mean_energy(a, fake), pairs.mean_energy(a, b[None])),
+    }
+
+
+def _of_features(x, members, seed, kernels):
+    kernels = frozen_features.default_kernels(x.shape[-1]) if kernels is None else kernels
+    windows = frozen_features.disjoint_windows(*x.shape[:2], kernels, seed)
+    if windows is None:
+        return {}
+    of_x = frozen_features.of_windows(x, kernels)
+    x_a, x_b = (of_x[at] for at in windows)  # [N, F]
+    fakes = np.stack([frozen_features.of_windows(m, kernels)[windows[1]] for m in members])
+    variance = np.concatenate([x_a, x_b]).var(axis=0).sum() + _VARIANCE_FLOOR
+    scale = x_a.shape[1] / variance  # of a distance per feature, to the total's
+    a, b, fake = x_a[:_PHOTOGRAPH_PAIRS], x_b[:_PHOTOGRAPH_PAIRS], fakes[:, :_PHOTOGRAPH_PAIRS]
+    width = pairs.median_distance(a)
+    return {
+        "frechet_distance": (
+            float(scale * np.mean([gaussian_fit.bures_w2(x_a, y) for y in fakes])),
+            float(scale * gaussian_fit.bures_w2(x_a, x_b)),
+        ),
+        "mmd2": (pairs.mean_mmd2(a, fake, width), pairs.mean_mmd2(a, b[None], width)),
     }
 
 
@@ -88,8 +125,8 @@ def vector_divergences(
 
     Even rows are half A, odd rows half B. The value compares x in A with the members in B, so that
     no pair shares a source; the floor compares x in A with x in B. Values are averaged over
-    members, except that `gaussian_kl` and `covariance_error` fit all members of B at once: their
-    bias can then be below their floor. The standard error is the sample deviation of the value over
+    members, except that those of fitted moments fit all members of B at once: their bias can then
+    be below their floor. The standard error is the sample deviation of the value over
     8 interleaved blocks, divided by √8; near the floor it is too large, as small samples vary more
     there.
     Trailing rows that do not fill all blocks of both halves are left out.
@@ -99,9 +136,22 @@ def vector_divergences(
     - `axis_wasserstein`, squared units of x per dimension: the same along the n coordinate axes. It
       sees quantisation combs, which random directions smear.
     - `energy_distance`, in units of x: as for photographs, of the first 4096 rows of each half.
+    - `mmd2`, dimensionless: with a Gaussian kernel as wide as the median distance between vectors
+      of x, of the first 4096 rows of each half. Unbiased, so it can be negative; NaN if most
+      vectors of x are equal.
+
+    Of fitted moments, where N ≥ 16 (n + 2), so that the covariance of a block has full rank:
+
     - `covariance_error`: ‖Σ̂ − Σ‖ / ‖Σ‖ of the samples' covariances, in the Frobenius norm.
-    - `gaussian_kl`, bits per dimension: D_KL[p_X ‖ p_X̂] of Gaussians with the samples' means and
-      covariances; inf if either is singular, as where a component is reconstructed as a constant.
+    - `bures_w2`, squared units of x per dimension: W2² of Gaussians with the samples' moments.
+    - `gaussian_kl`, bits per dimension: D_KL[p_X ‖ p_X̂] of these Gaussians; inf where a component
+      is reconstructed as a constant. Left out if the source itself has no density.
+    - `gaussian_kl_reverse`: D_KL[p_X̂ ‖ p_X] likewise.
+
+    Of nearest neighbours, where n ≤ 16 and N ≥ 112:
+
+    - `knn_kl`, bits per dimension: D_KL[p_X ‖ p_X̂] by the fifth neighbours in the first 8192 rows
+      of each half; NaN where many vectors coincide.
 
     Args:
       x: sources [N, n].
@@ -112,7 +162,7 @@ def vector_divergences(
       {name: (value, floor, standard error of the value)}.
 
     Raises:
-      ValueError: if the shapes do not fit, or N < 16 (n + 2), too few for the blocks' covariances.
+      ValueError: if the shapes do not fit, or N < 32.
     """
     x, members = np.asarray(x, np.float64), np.asarray(members, np.float64)
     if x.ndim != 2 or members.ndim != 3 or (len(members), members.shape[2]) != x.shape:
@@ -121,25 +171,16 @@ def vector_divergences(
             f"got {x.shape} and {members.shape}"
         )
     rows, dims = x.shape
-    fewest = 2 * BLOCKS * (dims + 2)
-    if rows < fewest or not members.shape[1]:
+    if rows < FEWEST_VECTORS or not members.shape[1]:
         raise ValueError(
-            f"vector divergences in {dims} dimensions need at least {fewest} vectors and one "
-            f"member, got {rows} and {members.shape[1]}"
+            f"vector divergences need at least {FEWEST_VECTORS} vectors and one member, "
+            f"got {rows} and {members.shape[1]}"
         )
     rows -= rows % (2 * BLOCKS)
     x_a, x_b, fakes = x[0:rows:2], x[1:rows:2], np.moveaxis(members[1:rows:2], 1, 0)  # [M, N/2, n]
-    directions = _directions(dims, seed, stream=0)
-    unit = np.ones(1)
-    estimates = {  # name: (estimate, rows of each half it uses)
-        "sliced_wasserstein": (lambda a, f: _mean_sliced(a, f, directions, unit), rows // 2),
-        "axis_wasserstein": (lambda a, f: _mean_sliced(a, f, np.eye(dims), unit), rows // 2),
-        "energy_distance": (_mean_energy, min(rows // 2, _VECTOR_PAIRS)),
-        "covariance_error": (lambda a, f: covariance_error(a, f.reshape(-1, dims)), rows // 2),
-        "gaussian_kl": (lambda a, f: gaussian_kl(a, f.reshape(-1, dims)), rows // 2),
-    }
     report = {}
-    for name, (estimate, count) in estimates.items():
+    for name, (estimate, most) in _vector_estimates(x_a, seed).items():
+        count = min(rows // 2, most)
         a, b, fake = x_a[:count], x_b[:count], fakes[:, :count]
         blocks = [estimate(a[i::BLOCKS], fake[:, i::BLOCKS]) for i in range(BLOCKS)]
         error = np.std(blocks, ddof=1) / np.sqrt(BLOCKS) if np.isfinite(blocks).all() else np.nan
@@ -147,124 +188,33 @@ def vector_divergences(
     return report
 
 
-def sliced_wasserstein(x: np.ndarray, y: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Squared 2-Wasserstein distances, [K], of two samples' projections on each direction.
-
-    Args:
-      x: a sample [N, n].
-      y: another of the same size [N, n].
-      directions: unit vectors [K, n].
-    """
-    # Sorting matches quantiles, which is optimal transport on a line.
-    gap = np.sort(directions @ x.T, axis=1) - np.sort(directions @ y.T, axis=1)
-    return np.mean(np.square(gap, dtype=np.float64), axis=1)
-
-
-def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| of samples [N, n] and [M, n], distances divided by √n.
-
-    Unbiased: no element is compared with itself. Székely and Rizzo, JSPI 2013.
-    """
-    return _mean_energy(x, y[None])
-
-
-def covariance_error(x: np.ndarray, y: np.ndarray) -> float:
-    """Frobenius distance of the covariances of y [M, n] and x [N, n], relative to that of x."""
-    cov_x, cov_y = (np.atleast_2d(np.cov(sample.T)) for sample in (x, y))
-    return float(np.linalg.norm(cov_y - cov_x) / np.linalg.norm(cov_x))
-
-
-def gaussian_kl(x: np.ndarray, y: np.ndarray) -> float:
-    """D_KL of the Gaussian fit of x [N, n] from that of y [M, n], bits per dimension.
-
-    inf if either fit is singular.
-    """
-    dims = x.shape[1]
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return float("nan")
-    cov_x, cov_y = np.cov(x.T).reshape(dims, dims), np.cov(y.T).reshape(dims, dims)
-    spread = np.linalg.eigvalsh(cov_x)
-    if spread[0] <= _SINGULAR * spread[-1]:
-        return float("inf")
-    # In coordinates that whiten x, y's covariance is diag(ratios).
-    ratios, axes = linalg.eigh(cov_y, cov_x)
-    if ratios[0] <= _SINGULAR:
-        return float("inf")
-    shift = axes.T @ (y.mean(axis=0) - x.mean(axis=0))
-    nats = 0.5 * np.sum((1.0 + shift**2) / ratios - 1.0 + np.log(ratios))
-    return float(nats / np.log(2.0) / dims)
-
-
-def _mean_sliced(x, members, directions, variance):
-    return float(np.mean([sliced_wasserstein(x, y, directions) / variance for y in members]))
-
-
-def _mean_energy(x, members):
-    within_x = _distance_sum(x, x) / (len(x) * (len(x) - 1))
-    energies = []
-    for y in members:
-        within_y = _distance_sum(y, y) / (len(y) * (len(y) - 1))
-        energies.append(2 * _distance_sum(x, y) / (len(x) * len(y)) - within_x - within_y)
-    return float(np.mean(energies) / np.sqrt(x.shape[1]))
-
-
-def _distance_sum(x, y):
-    """Sum of Euclidean distances over all pairs."""
-    norms_x, norms_y = np.sum(x * x, axis=1), np.sum(y * y, axis=1)
-    total = 0.0
-    for start in range(0, len(x), 256):  # so that a block of the Gram matrix stays in cache
-        rows = slice(start, start + 256)
-        squared = norms_x[rows, None] + norms_y - 2.0 * (x[rows] @ y.T)
-        total += np.sum(np.sqrt(np.maximum(squared, 0.0)), dtype=np.float64)
-    return total
-
-
-def _words(seed, stream, count):
-    # Raw words, because numpy promises to keep those but not the methods of Generator.
-    return np.random.Philox(key=np.array([seed, stream], np.uint64)).random_raw(count)
-
-
-def _directions(dims, seed, stream):
-    """64 random unit vectors [64, dims], in orthonormal groups of `dims`."""
-    groups = -(-_DIRECTIONS // dims)
-    words = _words(seed, stream, groups * dims * min(dims, _DIRECTIONS))
-    normals = special.ndtri(((words >> np.uint64(11)) + 0.5) * 2.0**-53)
-    bases, _ = np.linalg.qr(normals.reshape(groups, dims, -1))
-    return np.swapaxes(bases, 1, 2).reshape(-1, dims)[:_DIRECTIONS]
-
-
-def _band_directions(channels, seed):
-    """64 unit vectors per band of DCT frequencies, [192, C * 64], in pixel coordinates."""
-    frequency = np.add.outer(np.arange(PATCH), np.arange(PATCH))
-    frequency = np.broadcast_to(frequency, (channels, PATCH, PATCH))
-    spectra = []
-    for stream, (lowest, highest) in enumerate(_BANDS, start=1):
-        band = (lowest <= frequency) & (frequency <= highest)
-        spectrum = np.zeros((_DIRECTIONS, channels, PATCH, PATCH))
-        spectrum[:, band] = _directions(int(band.sum()), seed, stream)
-        spectra.append(spectrum)
-    pixels = fft.idctn(np.concatenate(spectra), axes=(-2, -1), norm="ortho")
-    return pixels.reshape(-1, channels * PATCH * PATCH).astype(np.float32)
-
-
-def _disjoint_positions(height, width, seed):
-    """Two disjoint sets of N upper left corners, each a pair (rows [N], columns [N])."""
-    rows, columns = max(height - PATCH + 1, 0), max(width - PATCH + 1, 0)
-    available = rows * columns
-    if available < 2 * _FEWEST_POSITIONS:
-        raise ValueError(
-            f"photograph divergences need {2 * _FEWEST_POSITIONS} positions of an "
-            f"{PATCH} x {PATCH} patch; an image of {height} x {width} has {available}"
+def _vector_estimates(x, seed):
+    """{name: (estimate of a half x [N, n] and members [M, N, n], rows it uses at most)}."""
+    rows, dims = x.shape
+    directions, unit = deviates.directions(dims, seed, stream=0), np.ones(1)
+    width = pairs.median_distance(x)
+    estimates = {
+        "sliced_wasserstein": (lambda a, f: sliced.of_members(a, f, directions, unit), rows),
+        "axis_wasserstein": (lambda a, f: sliced.of_members(a, f, np.eye(dims), unit), rows),
+        "energy_distance": (pairs.mean_energy, _VECTOR_PAIRS),
+        "mmd2": (lambda a, f: pairs.mean_mmd2(a, f, width), _VECTOR_PAIRS),
+    }
+    if rows >= BLOCKS * (dims + 2):
+        estimates["covariance_error"] = (_of_all(gaussian_fit.covariance_error), rows)
+        estimates["bures_w2"] = (_of_all(gaussian_fit.bures_w2), rows)
+        if not gaussian_fit.singular(gaussian_fit.covariance(x)):
+            estimates["gaussian_kl"] = (_of_all(gaussian_fit.gaussian_kl), rows)
+            reverse = _of_all(lambda a, f: gaussian_fit.gaussian_kl(f, a))
+            estimates["gaussian_kl_reverse"] = (reverse, rows)
+    k = nearest_neighbours.NEIGHBOUR
+    if dims <= nearest_neighbours.MOST_DIMENSIONS and rows >= BLOCKS * (k + 2):
+        estimates["knn_kl"] = (
+            lambda a, f: float(np.mean([nearest_neighbours.knn_kl(a, y) for y in f])),
+            _VECTOR_NEIGHBOURS,
         )
-    count = min(_POSITIONS, 2 ** int(np.log2(available // 2)))
-    chosen = np.argsort(_words(seed, len(_BANDS) + 1, available), kind="stable")[: 2 * count]
-    corners = np.divmod(chosen, columns)
-    return tuple(c[:count] for c in corners), tuple(c[count:] for c in corners)
+    return estimates
 
 
-def _patches(image, corners):
-    """Patches [N, C * 64] of image [H, W, C] at the corners, without their channels' means."""
-    windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
-    patches = windows[corners]  # [N, C, 8, 8]
-    patches = patches - patches.mean(axis=(2, 3), keepdims=True)
-    return patches.reshape(len(patches), -1)
+def _of_all(estimate):
+    """An estimate that takes all members as one sample."""
+    return lambda a, fakes: estimate(a, fakes.reshape(-1, a.shape[1]))
