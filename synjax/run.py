@@ -26,6 +26,7 @@ def train(config, workdir, console):
       The plan and the outcomes by run.
     """
     plan = planning.make(config)
+    evaluation.extras(plan.config)  # what is missing is said before hours of training
     workdir = sweeping.open_workdir(workdir, plan.config)
     return plan, _train(plan, workdir, console)
 
