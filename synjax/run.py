@@ -11,6 +11,7 @@ from synjax import bench as benchmark
 from synjax import bounds as bounding
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
+from synjax.evaluation import estimator_study
 from synjax.evaluation import evaluate as evaluation
 from synjax.reporting import contact_sheet, plots, progress, table
 from synjax.theory import audit as auditing
@@ -227,3 +228,8 @@ def audit(out, count, seed, console):
     path.parent.mkdir(parents=True, exist_ok=True)
     table.replace_file(path, auditing.markdown(results, seed=seed).encode())
     console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
+
+
+def estimators(out, repeats, seed, console):
+    """Tries every estimator of a divergence on pairs whose divergence is known."""
+    estimator_study.study(out, repeats, seed, console)
