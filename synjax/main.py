@@ -12,6 +12,7 @@
     ./launch.sh inspect             what a stream says of itself
     ./launch.sh bounds              the least rate that theory allows, as a number or a table
     ./launch.sh audit               hold the paper's statements to the test on random instances
+    ./launch.sh estimators          try every divergence estimator where the truth is known
     ./launch.sh bench               measure steps, input, and entropy coding on this machine
     ./launch.sh test                run the test suite
 
@@ -48,6 +49,7 @@ VERBS = {
     "bounds": "R(D, P) of a Gaussian, Bernoulli or finite source: a number, or for lists and "
     "ranges FIRST:LAST:COUNT a table and a plot.",
     "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
+    "estimators": "Bias and spread of every divergence estimator where the truth is known.",
     "bench": "Measures training steps, the input pipeline and entropy coding.",
 }
 
@@ -84,6 +86,10 @@ def _flags(verb):
         flags.DEFINE_string("against", None, meaning, flag_values=values)
     elif verb in ("package", *ARGUMENTS):
         _codec_flags(verb, values)
+    elif verb == "estimators":
+        flags.DEFINE_string("out", "runs/estimators", "Directory to write.", flag_values=values)
+        flags.DEFINE_integer("repeats", 6, "Of every estimate.", lower_bound=2, flag_values=values)
+        flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0, flag_values=values)
     elif verb == "audit":
         flags.DEFINE_integer("count", 1000, "Instances.", lower_bound=1, flag_values=values)
         flags.DEFINE_integer("seed", 0, "Of the instances.", lower_bound=0, flag_values=values)
@@ -173,6 +179,8 @@ def _dispatch(verb, arguments, console):
         return run.bench(config, values.out, values.repeats, console)
     if verb == "bounds":
         return run.bounds(values.flag_values_dict(), console)
+    if verb == "estimators":
+        return run.estimators(values.out, values.repeats, values.seed, console)
     if verb == "audit":
         return run.audit(values.out, values.count, values.seed, console)
     if verb == "compare":

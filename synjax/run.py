@@ -11,6 +11,7 @@ from synjax import bench as benchmark
 from synjax import bounds as bounding
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
+from synjax.evaluation import estimator_study
 from synjax.evaluation import evaluate as evaluation
 from synjax.reporting import (
     comparison,
@@ -42,6 +43,7 @@ def _plans(config, workdir, experiment):
     workdir = pathlib.Path(workdir)
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
+        evaluation.extras(plan.config)  # what is missing is said before hours of training
         return [(plan, sweeping.open_workdir(workdir, plan.config))]
     plans = {
         name: planning.make(
@@ -50,6 +52,8 @@ def _plans(config, workdir, experiment):
         for name, own in experiment.variants(config).items()
     }
     sweeping.open_workdir(workdir, config | {VARIANTS: list(plans)})
+    for plan in plans.values():
+        evaluation.extras(plan.config)
     return [
         (plan, sweeping.open_workdir(workdir / name, plan.config)) for name, plan in plans.items()
     ]
@@ -288,3 +292,8 @@ def audit(out, count, seed, console):
     path.parent.mkdir(parents=True, exist_ok=True)
     table.replace_file(path, auditing.markdown(results, seed=seed).encode())
     console.print(f"Wrote {path}", highlight=False, soft_wrap=True)
+
+
+def estimators(out, repeats, seed, console):
+    """Tries every estimator of a divergence on pairs whose divergence is known."""
+    estimator_study.study(out, repeats, seed, console)

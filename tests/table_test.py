@@ -48,6 +48,7 @@ HEAD = [
     "mse_worst",
     "psnr",
     "ms_ssim",
+    "lpips",
     "mse_of_mean",
     "diversity",
     "consistency",
@@ -275,6 +276,18 @@ def test_a_parquet_file_of_other_types_is_refused(tmp_path):
     table.frame([_row()]).astype({"level": "float64"}).to_parquet(path)
     with pytest.raises(ValueError, match="types"):
         table.read(path)
+
+
+def test_a_table_from_before_a_column_was_added_is_read_without_its_values(tmp_path):
+    written = table.frame([_row(), _row(level=2)])
+    for name in ("table.csv", "table.parquet"):
+        path = tmp_path / name
+        older = written.drop(columns="lpips")
+        older.to_csv(path, index=False) if name == "table.csv" else older.to_parquet(path)
+        pd.testing.assert_frame_equal(table.read(path), written)
+        older.drop(columns="psnr").to_csv(tmp_path / "table.csv", index=False)
+        with pytest.raises(ValueError, match="columns"):
+            table.read(tmp_path / "table.csv")
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.md", "table"])

@@ -13,7 +13,7 @@ import numpy as np
 from synjax import distortion, objective
 from synjax.codec import bitstream
 from synjax.data import pipeline, sources
-from synjax.evaluation import jpeg, limits, realism
+from synjax.evaluation import fresh_critic, jpeg, limits, lpips, realism
 
 SHOWN = 12  # vectors on a sheet
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
@@ -45,6 +45,35 @@ def _noisy_bits(codec, params, x, key):
 @jax.jit
 def _ms_ssim(x, x_hat):
     return distortion.ms_ssim(x, x_hat)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Extras:
+    """What a configuration asks for beside the usual measurements.
+
+    Attributes:
+      critic_steps: of the fresh critic, 0 for none.
+      lpips: weights from `lpips.load`, or None.
+    """
+
+    critic_steps: int
+    lpips: dict | None
+
+
+def extras(config):
+    """The extras of a configuration, files read.
+
+    Args:
+      config: with `evaluation.fresh_critic_steps` and `evaluation.lpips`, a path, either optional.
+
+    Raises:
+      ValueError: a number of steps that is none, or weights that are missing or damaged.
+    """
+    asked = config["evaluation"]
+    steps = asked.get("fresh_critic_steps", 0)
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+        raise ValueError(f"evaluation.fresh_critic_steps must be an integer from 0, got {steps!r}")
+    return Extras(steps, lpips.load(asked["lpips"]) if asked.get("lpips") else None)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,14 +123,19 @@ def trial_rows(plan, trial, params, weights, examples):
     """
     points = trial.lambda_d, trial.lambda_p
     artefact = bitstream.make(plan.codec, params, *points, plan.has_realism)
-    reached = _reached(trial, weights)
+    reached, asked = _reached(trial, weights), extras(plan.config)
     rows, sheets = [], []
     for realism_asked in _realisms(plan, trial):
-        measured = _measured(plan, trial, artefact.at(realism_asked), examples)
+        measured = _measured(plan, trial, artefact.at(realism_asked), examples, asked)
         for level in range(1, plan.codec.levels + 1):
             values = [of_example[level - 1][0] for of_example in measured]
             row = _identity(plan, trial, level, _count(examples), realism_asked)
             rows.append(row | reached | _summary(values))
+            if plan.codec.rank and asked.critic_steps:
+                pairs = [of_example[level - 1][1] for of_example in measured]
+                found = fresh_critic.of_photographs(pairs, steps=asked.critic_steps)
+                for suffix, value in zip(("", "_floor", "_se"), found, strict=True):
+                    rows[-1][f"fresh_critic_w1{suffix}"] = value
             shown = measured[0][level - 1][1]
             if shown and realism_asked == 1:
                 caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
@@ -109,12 +143,12 @@ def trial_rows(plan, trial, params, weights, examples):
     return rows, sheets
 
 
-def _measured(plan, trial, artefact, examples):
+def _measured(plan, trial, artefact, examples, asked):
     """Per example and level, metrics and what a sheet shows."""
     members = plan.config["evaluation"]["members"]
     measure = _measure_picture if plan.codec.rank else _measure_vectors
     with futures.ThreadPoolExecutor(2) as pool:
-        work = functools.partial(measure, artefact, members=members, seed=trial.seed)
+        work = functools.partial(measure, artefact, members=members, seed=trial.seed, asked=asked)
         return list(pool.map(work, examples))
 
 
@@ -179,7 +213,9 @@ def _identity(plan, trial, level, count, realism_asked):
 def _summary(values):
     """Means over examples; standard errors where the table has a column for them."""
     row = {}
-    for name, first in values[0].items():
+    # What a small photograph has no room for is left out for all.
+    measured = {name: v for name, v in values[0].items() if all(name in other for other in values)}
+    for name, first in measured.items():
         is_text = isinstance(first, str)
         row[name] = first if is_text else float(np.mean([value[name] for value in values]))
     count = len(values)
@@ -243,7 +279,7 @@ def _consistency(artefact, parsed, synset, level):
     return float(np.mean([np.mean(a[..., : sent.shape[-1]] == sent) for a in again]))
 
 
-def _measure_picture(artefact, example, *, members, seed):
+def _measure_picture(artefact, example, *, members, seed, asked):
     """Per level (metrics, (source, members)) of one picture."""
     x = example.x
     results = []
@@ -258,6 +294,10 @@ def _measure_picture(artefact, example, *, members, seed):
         row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
         row["psnr"] = float(np.mean(-10 * np.log10(np.maximum(errors, 1e-12))))
         row["ms_ssim"] = float(np.mean([_ms_ssim(x[None], m[None])[0] for m in synset]))
+        if asked.lpips is not None:
+            row["lpips"] = float(
+                np.mean([lpips.lpips(asked.lpips, x[None], m[None])[0] for m in synset])
+            )
         row["consistency"] = _consistency(artefact, parsed, synset, level)
         for name, (value, floor) in realism.photograph_divergences(x, synset).items():
             row |= {name: value, f"{name}_floor": floor}
@@ -267,7 +307,7 @@ def _measure_picture(artefact, example, *, members, seed):
     return results
 
 
-def _measure_vectors(artefact, example, *, members, seed):
+def _measure_vectors(artefact, example, *, members, seed, asked):
     """Per level (metrics, what of it is shown) of vectors; standard errors are over vectors."""
     x = example.x
     results = []
@@ -282,7 +322,11 @@ def _measure_vectors(artefact, example, *, members, seed):
         row |= {"mse_best": of_vectors.min(0).mean(), "mse_worst": of_vectors.max(0).mean()}
         row["mse_se"] = of_vectors.mean(0).std(ddof=1) / np.sqrt(len(x))
         row["consistency"] = _consistency(artefact, parsed, synset, level)
-        divergences = realism.vector_divergences(x, np.moveaxis(synset, 0, 1))
+        of_rows = np.moveaxis(synset, 0, 1)  # [N, M, n]
+        divergences = realism.vector_divergences(x, of_rows)
+        if asked.critic_steps:
+            found = fresh_critic.wasserstein1(x, of_rows, steps=asked.critic_steps)
+            divergences["fresh_critic_w1"] = found
         for name, (value, floor, error) in divergences.items():
             row |= {name: value, f"{name}_floor": floor, f"{name}_se": error}
         if example.variances is not None:

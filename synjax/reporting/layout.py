@@ -17,6 +17,7 @@ _NUMBERS = {
     "psnr": ("PSNR", "dB", ".2f"),
     "jpeg_psnr": ("JPEG", "dB", ".2f"),
     "ms_ssim": ("MS-SSIM", "", ".4f"),
+    "lpips": ("LPIPS", "", ".4f"),
     "mse": ("MSE", "", "#.3g"),
     "mse_of_mean": ("MSE of mean", "", "#.3g"),
     "diversity/mse": ("diversity / MSE", "", ".2f"),
@@ -60,7 +61,7 @@ class Column:
 def readable(table, divergences):
     """The columns of the Markdown and LaTeX tables; empty ones are left out."""
     columns = [_number(table, name) for name in _AXES] + _telling_settings(table)
-    for name in ["rate_exact", "bpp_exact", "rate_bound", "psnr", "jpeg_psnr", "ms_ssim"]:
+    for name in ["rate_exact", "bpp_exact", "rate_bound", "psnr", "jpeg_psnr", "ms_ssim", "lpips"]:
         columns.append(_number(table, name))
     columns += [_number(table, name) for name in ["mse", "mse_of_mean", "diversity/mse"]]
     for name in divergences:

@@ -51,6 +51,7 @@ COLUMNS = {
     "mse_worst": "squared error of each example's worst member (per element)",
     "psnr": "peak signal-to-noise ratio, mean over examples and members (dB)",
     "ms_ssim": "multi-scale structural similarity, mean over examples and members",
+    "lpips": "LPIPS, a distortion of learned weights (squeeze), mean over examples and members",
     "mse_of_mean": "mse - diversity / 2: error of the mean of all possible members (per element)",
     "diversity": "squared distance between two members, mean over pairs (per element)",
     "consistency": "share of sent symbols that analysing a member gives back (Eq. 15, 31)",
@@ -73,6 +74,7 @@ DIVERGENCES_AFTER = "consistency"
 
 _TEXT = {"run", "trial", "stage", "encoder_id", "config_hash", "perception", "distortion"}
 _TEXT |= {"dataset", "status", "reason", "bound_name", "targets"}
+_ADDED = {"lpips", "targets", "lambda_d_reached", "lambda_p_reached"}
 _INTEGER = {"level", "members", "seed", "n"}
 _REQUIRED = ["run", "trial", "stage", "encoder_id", "config_hash", "lambda_d", "lambda_p", "level"]
 _REQUIRED += ["perception", "distortion", "members", "seed", "dataset", "n", "status"]
@@ -147,6 +149,8 @@ def write(table, directory):
 def read(path):
     """Reads table.csv or table.parquet back to the frame that was written, dtypes included.
 
+    Columns that tables did not have from the start are NaN in an older one.
+
     Raises:
       ValueError: if the file is missing, damaged, or does not hold exactly a table's columns.
     """
@@ -158,6 +162,10 @@ def read(path):
     try:
         table = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
         expected = _columns(divergences(table))
+        older = [name for name in expected if name not in _ADDED or name in table.columns]
+        if list(table.columns) == older:
+            new = {name: "" if name in _TEXT else math.nan for name in set(expected) - set(older)}
+            table = table.assign(**new)[expected]
         if list(table.columns) != expected:
             raise ValueError("its columns are not those of a results table")
         typed = table.astype(_dtypes(expected))
