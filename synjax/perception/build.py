@@ -8,6 +8,7 @@ from synjax.perception import (
     base,
     kernel,
     mixture,
+    pictures,
     sliced_wasserstein,
     spaces,
     variational_kl,
@@ -34,7 +35,17 @@ SPACES_WITH_AXES = ("vector", "patches")
 GIVEN = ("axes", "groups")
 
 
-def build(name, *, kind, axes=None, groups=None, real="paired", **options):
+def build(
+    name,
+    *,
+    kind,
+    axes=None,
+    groups=None,
+    picture=None,
+    real="paired",
+    as_pictures=False,
+    **options,
+):
     """A perception module.
 
     Args:
@@ -43,7 +54,9 @@ def build(name, *, kind, axes=None, groups=None, real="paired", **options):
       axes: directions that matter to the codec [A, n], its KLT; left out where the module or its
         space cannot use them.
       groups: channels of the codec's groups, for a conditioned critic.
+      picture: (H, W) of vectors that can be shown as grey pictures.
       real: one of `REAL`.
+      as_pictures: whether the module is one of pictures and sees such vectors as they are shown.
       **options: hyper-parameters of the module; the rest keep their defaults. A mixture takes
         `terms`, a dict of dicts each with a `name` of `PERCEPTION` and the options of that module,
         and `weights`, a dict of numbers by the same keys; terms without a weight count once.
@@ -56,6 +69,11 @@ def build(name, *, kind, axes=None, groups=None, real="paired", **options):
     """
     _check("perception.name", name, PERCEPTION)
     _check("perception kind", kind, SPACES)
+    if as_pictures:
+        if kind != "vector" or picture is None:
+            raise ValueError("perception.as_pictures needs vectors that are pictures, as mnist has")
+        module = build(name, kind="image", groups=groups, real=real, **options)
+        return pictures.AsPictures(module, tuple(picture))
     constructor = PERCEPTION[name]
     fields = [field.name for field in dataclasses.fields(constructor)]
     allowed = [field for field in fields if field not in GIVEN]
@@ -63,7 +81,7 @@ def build(name, *, kind, axes=None, groups=None, real="paired", **options):
         if option not in allowed:
             known = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
             raise ValueError(f"perception {name!r} has no option {option!r}; {known}")
-    known = {"kind": kind, "axes": axes, "groups": groups, "real": real}
+    known = {"kind": kind, "axes": axes, "groups": groups, "picture": picture, "real": real}
     if constructor is mixture.Mixture:
         return _mixture(known, **options)
     if issubclass(constructor, spaces.Spaced):

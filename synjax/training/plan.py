@@ -149,6 +149,7 @@ class Plan:
                 kind=self.source.kind,
                 axes=axes,
                 groups=self.codec.groups,
+                picture=getattr(self.source, "picture", None),
                 real=stage.real,
                 **options,
             )
@@ -292,6 +293,7 @@ def _check_stages(stages, codec, source, config):
     name = options.pop("name")
     last = list(stages.values())[-1]
     known = {"axes": np.eye(codec.coefficients), "groups": codec.groups, "real": last.real}
+    known["picture"] = getattr(source, "picture", None)
     module = build.build(name, kind=source.kind, **known, **options)
     if module.learns and last.conditions != 1:
         raise ValueError(
