@@ -113,6 +113,27 @@ def test_a_setting_that_makes_no_sense_is_named(tiny_config, key, value, message
 
 def test_a_critic_needs_decoders_of_its_own(tiny_config):
     asked = tiny_config("photos")
+    distance = {"name": "mmd", "patch": 8}
+    for terms in ({"sharp": {"name": "wgan_gp"}}, {"a": distance, "b": {"name": "gan"}}):
+        asked["perception"] = {"name": "mixture", "terms": terms}
+        with pytest.raises(ValueError, match="separate"):
+            plan.make(asked)
     asked["perception"] = {"name": "wgan_gp"}
     with pytest.raises(ValueError, match="separate"):
+        plan.make(asked)
+    asked["perception"] = {"name": "mixture", "terms": {"a": distance}}
+    assert plan.make(asked).runs  # nothing learns
+
+
+def test_a_conditioned_critic_is_planned_with_the_codecs_groups_and_paired_batches(tiny_config):
+    asked = tiny_config("photos")
+    asked["perception"] = {"name": "gan", "conditioned": True}
+    asked["sweep"] |= {"encoders": "separate", "decoders": "separate"}
+    for stage in asked["stages"].values():
+        stage["conditions"] = 1
+    made = plan.make(asked)
+    module = made.objective(made.runs[-1].stage, None).perception
+    assert module.groups == made.codec.groups
+    asked["stages"]["perception"]["real"] = "independent"
+    with pytest.raises(ValueError, match="perception.conditioned .* must be 'paired'"):
         plan.make(asked)
