@@ -122,7 +122,7 @@ ESTIMATORS = {
 }
 
 
-def tabulate(repeats=6, seed=0, sizes=SIZES, names=tuple(ESTIMATORS), dims=DIMS):
+def tabulate(repeats=5, seed=0, sizes=SIZES, names=tuple(ESTIMATORS), dims=DIMS):
     """Every estimator on every pair at every size.
 
     Args:
