@@ -88,7 +88,7 @@ def _flags(verb):
         _codec_flags(verb, values)
     elif verb == "estimators":
         flags.DEFINE_string("out", "runs/estimators", "Directory to write.", flag_values=values)
-        flags.DEFINE_integer("repeats", 6, "Of every estimate.", lower_bound=2, flag_values=values)
+        flags.DEFINE_integer("repeats", 5, "Of every estimate.", lower_bound=2, flag_values=values)
         flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0, flag_values=values)
     elif verb == "audit":
         flags.DEFINE_integer("count", 1000, "Instances.", lower_bound=1, flag_values=values)

@@ -23,6 +23,7 @@ FEWEST_VECTORS = 2 * BLOCKS * 2  # two in each block of each half
 # How many of a sample are compared with each other.
 _PHOTOGRAPH_PAIRS = 2048
 _VECTOR_PAIRS = 4096
+_VECTOR_KERNELS = 2048
 _VECTOR_NEIGHBOURS = 8192
 # Added to the variance along a direction: about that of a deviation of one grey level of 256.
 _VARIANCE_FLOOR = 1e-5
@@ -137,7 +138,7 @@ def vector_divergences(
       sees quantisation combs, which random directions smear.
     - `energy_distance`, in units of x: as for photographs, of the first 4096 rows of each half.
     - `mmd2`, dimensionless: with a Gaussian kernel as wide as the median distance between vectors
-      of x, of the first 4096 rows of each half. Unbiased, so it can be negative; NaN if most
+      of x, of the first 2048 rows of each half. Unbiased, so it can be negative; NaN if most
       vectors of x are equal.
 
     Of fitted moments, where N ≥ 16 (n + 2), so that the covariance of a block has full rank:
@@ -195,9 +196,9 @@ def _vector_estimates(x, seed):
     width = pairs.median_distance(x)
     estimates = {
         "sliced_wasserstein": (lambda a, f: sliced.of_members(a, f, directions, unit), rows),
-        "axis_wasserstein": (lambda a, f: sliced.of_members(a, f, np.eye(dims), unit), rows),
+        "axis_wasserstein": (lambda a, f: sliced.of_members(a, f, None, unit), rows),
         "energy_distance": (pairs.mean_energy, _VECTOR_PAIRS),
-        "mmd2": (lambda a, f: pairs.mean_mmd2(a, f, width), _VECTOR_PAIRS),
+        "mmd2": (lambda a, f: pairs.mean_mmd2(a, f, width), _VECTOR_KERNELS),
     }
     if rows >= BLOCKS * (dims + 2):
         estimates["covariance_error"] = (_of_all(gaussian_fit.covariance_error), rows)
