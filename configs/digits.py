@@ -39,13 +39,7 @@ def get_config(arg=""):
         "clipped": True,
     }
     config.distortion = "mse"
-    config.perception = {
-        "name": "sliced_wasserstein",
-        "space": "vector",
-        "directions": 128,
-        "axes_per_step": 64,
-        "unbiased": False,
-    }
+    config.perception = {"name": "sliced_wasserstein", "space": "vector", "directions": 128}
     shared = {
         "crop": None,
         "conditions": 1,
@@ -60,33 +54,55 @@ def get_config(arg=""):
     config.stages = {
         "fidelity": shared
         | {
-            "steps": 1500,
+            "steps": 1200,
             "members": 0,
             "relaxation": "all",
             "real": "paired",
             "learning_rate": 1e-3,
             "decay": 0.99,
-            "checkpoint_every": 500,
+            "checkpoint_every": 400,
         },
         "perception": shared
         | {
-            "steps": 500,
+            "steps": 300,
             "members": 1,
             "relaxation": "none",
-            "real": "independent",
-            "learning_rate": 1e-3,
+            "real": "paired",
+            "learning_rate": 4e-4,
             "decay": 0.99,
-            "checkpoint_every": 250,
+            "checkpoint_every": 150,
         },
     }
     config.sweep = {
         "also": (),
-        "lambda_d": (1.0, 3.0, 9.0),
-        "lambda_p": (0.0, 1.0, 10.0),
+        "lambda_d": (0.7, 1.5, 3.5),
+        "lambda_p": (0.0, 3.0, 20.0),
         "encoders": "separate",
         "decoders": "separate",
     }
-    config.evaluation = {"members": 2, "limit": 10_000}
+    config.evaluation = {"members": 2, "limit": 4000, "fresh_critic_steps": 200}
+    if "tiny" in wanted:
+        config.name = "digits_tiny"
+        config.codec = config.codec.to_dict() | {
+            "groups": (8,),
+            "analysis_width": 16,
+            "synthesis_widths": (16, 0, 0),
+            "detail_width": 8,
+        }
+        config.perception.directions = 16
+        config.sweep.update({"lambda_d": (1.5,), "lambda_p": (0.0, 20.0)})
+        for stage in config.stages:
+            config.stages[stage].update(
+                {"steps": 20, "batch": 16, "checkpoint_every": 10, "warmup": 5}
+            )
+        config.evaluation.update({"limit": 256, "fresh_critic_steps": 4})
     if "wgan_gp" in wanted:
-        config.perception = {"name": "wgan_gp", "width": 256, "critic_steps": 3}
+        config.name += "_wgan_gp"
+        config.perception = {
+            "name": "wgan_gp",
+            "width": 16 if "tiny" in wanted else 256,
+            "critic_steps": 3,
+            "learning_rate": 1e-3,
+        }
+        config.sweep.lambda_p = (0.0, 1.0) if "tiny" in wanted else (0.0, 0.3, 1.2)
     return config

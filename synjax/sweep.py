@@ -6,8 +6,10 @@ import pathlib
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from synjax import objective as terms
 from synjax import records
 from synjax.training import checkpoint, loop, state, step
 
@@ -156,6 +158,10 @@ class Trainer:
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
         critic = objective.perception.init(critic_key, example)
         initial = state.create(params, transformation, critic, run.seed)
+        if parent is not None:  # a target that both stages have is where the first one left it
+            kept = [term in run.stage.targets for term in terms.TERMS]
+            multipliers = np.where(kept, np.log(parent.weights), 0.0).astype(np.float32)
+            initial = initial.replace(multipliers=jnp.asarray(multipliers))
         if self._only_read:
             # Not by the loop, which opens the records and would train on from an older checkpoint.
             with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:

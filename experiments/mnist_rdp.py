@@ -1,0 +1,164 @@
+"""The literature's experiment: digits, one frozen encoder with many decoders, and end to end.
+
+    ./launch.sh sweep --experiment=experiments/mnist_rdp.py --config.data.path=DIR \
+        --workdir=runs/mnist_rdp
+
+DIR holds MNIST's four original files. Three rates by three λ_p, for a Wasserstein critic and for the
+sliced distance: decoders beside one frozen encoder (the "universal" codec of Zhang et al. 2021,
+arXiv:2106.10311), and encoders that are trained with them. All are held to the same rates (Eq. 61),
+so that curves are compared at equal rate. The perception is the W1 of a fresh critic of another
+architecture (Blau and Michaeli 2019, arXiv:1901.07821, tabulate such a one). One seed; `:full` has
+three and error bars.
+"""
+
+import itertools
+
+import numpy as np
+from scipy import optimize
+
+import experiments
+
+RATES = (0.0115, 0.023, 0.0383)  # bits per pixel: 9, 18 and 30 bits per digit
+CRITIC = "fresh_critic_w1"
+REALISM_COST = 2.0  # perfect realism at most doubles the least distortion of the same rate
+TOLERANCE = 0.05
+
+
+def get_config(arg=""):
+    """The configuration that the variants change; `arg` is "", "full" or "tiny"."""
+    if arg not in ("", "full", "tiny"):
+        raise ValueError(f"experiments/mnist_rdp.py takes full or tiny, got {arg!r}")
+    config = experiments.load("configs/digits.py").get_config("tiny" if arg == "tiny" else "")
+    config.name = "mnist_rdp" if arg != "tiny" else "mnist_rdp_tiny"
+    rates = RATES if arg != "tiny" else RATES[1:2]
+    config.stages.fidelity.targets = {"rate": rates}
+    if arg == "full":
+        config.seeds = (0, 1, 2)
+    return config
+
+
+def variants(config):
+    """Two perception modules by two ways to train the encoder.
+
+    Args:
+      config: plain dict.
+
+    Returns:
+      Plain dicts by name.
+    """
+    critic = experiments.load("configs/digits.py").get_config(
+        "wgan_gp" if config["name"] == "mnist_rdp" else "tiny,wgan_gp"
+    )
+    modules = {
+        "sliced": {},
+        "wgan": {
+            "perception": critic.perception.to_dict(),
+            "sweep": config["sweep"] | {"lambda_p": critic.sweep.lambda_p},
+        },
+    }
+    fidelity, perception = (config["stages"][name] for name in ("fidelity", "perception"))
+    joint = perception | {"relaxation": "all", "targets": fidelity["targets"]}
+    trained = {
+        "frozen": {},
+        "end_to_end": {"stages": {"fidelity": fidelity, "joint": joint}},
+    }
+    return {
+        f"{module}_{training}": config | modules[module] | trained[training]
+        for module, training in itertools.product(modules, trained)
+    }
+
+
+def claims(table, config):
+    """What the table must show.
+
+    Args:
+      table: DataFrame of `synjax.reporting.table`.
+      config: the experiment's, a plain dict.
+
+    Returns:
+      List of (claim, whether it holds, what was measured); empty for a miniature.
+    """
+    if config["name"] != "mnist_rdp":
+        return []
+    ok = table[table.status == "ok"]
+    found = [("all rows ok", len(ok) == len(table), f"{len(ok)} of {len(table)}")]
+    for run, rows in ok.groupby("run"):
+        found += _along(run.partition("/")[2], rows)
+    for module in ("sliced", "wgan"):
+        frozen, joint = (ok[ok.run.str.endswith(f"{module}_{t}")] for t in ("frozen", "end_to_end"))
+        found += _compared(module, frozen, joint)
+    return found
+
+
+def _errors(rows, name):
+    """Pooled standard error of a mean: over seeds, or the rows' own where there is one seed."""
+    groups = rows.groupby("lambda_p")[name]
+    if rows.seed.nunique() > 1:
+        errors = groups.std(ddof=1) / np.sqrt(rows.seed.nunique())
+    else:
+        errors = rows.groupby("lambda_p")[f"{name}_se"].mean()
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def _along(run, rows):
+    """Of one variant: both directions of the trade-off, the order of rates, the cost of realism."""
+    found = []
+    for name, sign in (("mse", 1), (CRITIC, -1)):
+        worst = 0.0
+        for _, column in rows.groupby("lambda_d"):
+            values = sign * column.groupby("lambda_p")[name].mean().to_numpy()
+            residual = np.abs(values - optimize.isotonic_regression(values).x).max()
+            worst = max(worst, residual / _errors(column, name))
+        what = "distortion rises" if sign > 0 else "perception falls"
+        found.append((f"{run}: {what} along λ_p", worst <= 2, f"residual {worst:.2f} s.e."))
+    means = rows.groupby(["lambda_d", "lambda_p"])[["mse", CRITIC]].mean()
+    ordered = {
+        name: all(
+            (column.diff().dropna() < 0).all() for _, column in means[name].groupby("lambda_p")
+        )
+        for name in ("mse", CRITIC)
+    }
+    found.append(
+        (f"{run}: a higher rate dominates a lower one", all(ordered.values()), str(ordered))
+    )
+    cost = means.mse.groupby("lambda_d").agg(lambda column: column.iloc[-1] / column.iloc[0])
+    found.append(
+        (
+            f"{run}: the largest λ_p costs at most {REALISM_COST:g} times the distortion",
+            bool((cost <= REALISM_COST * (1 + TOLERANCE)).all()),
+            ", ".join(f"{value:.2f}" for value in cost),
+        )
+    )
+    return found
+
+
+def _compared(module, frozen, joint):
+    """One frozen encoder against encoders of their own: equal rates, and the gap of the curves."""
+    points = ["lambda_d", "lambda_p"]
+    rates = [rows.groupby(points).rate_estimated.mean() for rows in (frozen, joint)]
+    apart = float((rates[0] / rates[1] - 1).abs().max())
+    found = [(f"{module}: frozen and end to end at equal rate", apart <= 0.02, f"{apart:.2%}")]
+    gaps = []
+    for lambda_d, column in frozen.groupby("lambda_d"):
+        ours, theirs = (
+            rows.groupby("lambda_p")[["mse", CRITIC]].mean().sort_values(CRITIC)
+            for rows in (column, joint[joint.lambda_d == lambda_d])
+        )
+        low, high = (f(ours[CRITIC].agg(g), theirs[CRITIC].agg(g)) for f, g in _ENDS)
+        if low >= high:
+            gaps.append(float("nan"))
+            continue
+        at = np.linspace(low, high, 20)
+        one, other = (np.interp(at, rows[CRITIC], rows.mse) for rows in (ours, theirs))
+        gaps.append(float(np.mean(one / other - 1)))
+    found.append(
+        (
+            f"{module}: at equal perception the frozen encoder costs at most 5 % distortion",
+            bool(np.nanmax(gaps) <= 0.05) and not np.isnan(gaps).any(),
+            ", ".join(f"{gap:+.1%}" for gap in gaps),
+        )
+    )
+    return found
+
+
+_ENDS = ((max, "min"), (min, "max"))  # of the range that two curves share
