@@ -3,8 +3,8 @@
     ./launch.sh sweep --experiment=experiments/mnist_rdp.py --config.data.path=DIR \
         --workdir=runs/mnist_rdp
 
-DIR holds MNIST's four original files. Three rates by three λ_p, for a Wasserstein critic and for the
-sliced distance: decoders beside one frozen encoder (the "universal" codec of Zhang et al. 2021,
+DIR holds MNIST's four original files. Three rates by three λ_p, for a Wasserstein critic and for
+the sliced distance: decoders beside one frozen encoder (the "universal" codec of Zhang et al. 2021,
 arXiv:2106.10311), and encoders that are trained with them. All are held to the same rates (Eq. 61),
 so that curves are compared at equal rate. The perception is the W1 of a fresh critic of another
 architecture (Blau and Michaeli 2019, arXiv:1901.07821, tabulate such a one). One seed; `:full` has
@@ -49,11 +49,13 @@ def variants(config):
     critic = experiments.load("configs/digits.py").get_config(
         "wgan_gp" if config["name"] == "mnist_rdp" else "tiny,wgan_gp"
     )
+    both = sorted({*config["sweep"]["lambda_p"], *critic.sweep.lambda_p})
+    sweep = config["sweep"] | {"codec_lambda_p": both}  # one codec, so that encoders are shared
     modules = {
-        "sliced": {},
+        "sliced": {"sweep": sweep},
         "wgan": {
             "perception": critic.perception.to_dict(),
-            "sweep": config["sweep"] | {"lambda_p": critic.sweep.lambda_p},
+            "sweep": sweep | {"lambda_p": critic.sweep.lambda_p},
         },
     }
     fidelity, perception = (config["stages"][name] for name in ("fidelity", "perception"))

@@ -186,7 +186,9 @@ def make(config):
     sweep = config["sweep"]
     points = _points(sweep)
     lambda_d, lambda_p = (tuple(sorted(set(axis))) for axis in zip(*points, strict=True))
-    grid = modulation.Grid(lambda_d, lambda_p)
+    # What a codec can be told is a part of it: sweeps that share encoders must agree on it.
+    told = _increasing("sweep.codec_lambda_p", sweep.get("codec_lambda_p", lambda_p))
+    grid = modulation.Grid(lambda_d, tuple(sorted({*lambda_p, *told})))
     seeds = _seeds(config["seeds"])
     for name, allowed in SHARING.items():
         if sweep[name] not in allowed:
