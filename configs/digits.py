@@ -64,18 +64,18 @@ def get_config(arg=""):
         },
         "perception": shared
         | {
-            "steps": 300,
+            "steps": 350,
             "members": 1,
             "relaxation": "none",
             "real": "paired",
             "learning_rate": 4e-4,
             "decay": 0.99,
-            "checkpoint_every": 150,
+            "checkpoint_every": 175,
         },
     }
     config.sweep = {
         "also": (),
-        "lambda_d": (0.7, 1.5, 3.5),
+        "lambda_d": (0.7, 1.0, 1.5),
         "lambda_p": (0.0, 3.0, 20.0),
         "encoders": "separate",
         "decoders": "separate",
@@ -104,5 +104,5 @@ def get_config(arg=""):
             "critic_steps": 3,
             "learning_rate": 1e-3,
         }
-        config.sweep.lambda_p = (0.0, 1.0) if "tiny" in wanted else (0.0, 0.3, 1.2)
+        config.sweep.lambda_p = (0.0, 1.0) if "tiny" in wanted else (0.0, 0.5, 2.0)
     return config

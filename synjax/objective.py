@@ -28,6 +28,8 @@ class Objective:
       level_lambda_d, level_lambda_p: per level, by what λ_d and λ_p are multiplied in the loss;
         what the codec is told of them stays.
       frozen: keys of params that receive no gradient.
+      rounded_rate: whether the rate of rounded symbols is measured too, which a target holds: with
+        noise a rate of a few bits is twice that.
     """
 
     codec: Any
@@ -38,6 +40,7 @@ class Objective:
     level_lambda_d: tuple[float, ...]
     level_lambda_p: tuple[float, ...]
     frozen: tuple[str, ...] = ()
+    rounded_rate: bool = False
 
     def reconstruct(self, params, x, level, key):
         """Codes and decodes a batch.
@@ -82,8 +85,8 @@ class Objective:
 
         Returns:
           The scalar to minimise and a dict: scalars `loss` (Eq. 62), `rate` (bits/dim),
-          `distortion`, `perception`, `detail` (where it is fitted), and under `fake` and
-          `context` what the critic's update needs.
+          `distortion`, `perception`, `rate_rounded` and `detail` (where asked for), and under
+          `fake` and `context` what the critic's update needs.
         """
         fixed = {k: jax.lax.stop_gradient(params[k]) for k in self.frozen}
         params = self.codec.bind({**params, **fixed}, lambda_d, lambda_p)
@@ -99,6 +102,9 @@ class Objective:
         weight_p = weights[1] * lambda_p * jnp.asarray(self.level_lambda_p)[level - 1]
         loss = weight_d * distortion + weight_p * penalty + weights[2] * rate
         metrics = {"loss": loss, "rate": rate, "distortion": distortion, "perception": penalty}
+        if self.rounded_rate:
+            rounded = self.codec.quantise(params, self.codec.analyse(params, x))
+            metrics["rate_rounded"] = self.codec.rate(params, rounded, level).mean() / x[0].size
         if not self.members:
             # Beside Eq. 62 and touching no other parameter: the density from which ŷ_ε will be
             # drawn is fitted to the detail itself.

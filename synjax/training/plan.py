@@ -162,6 +162,7 @@ class Plan:
             level_lambda_d=stage.level_lambda_d,
             level_lambda_p=stage.level_lambda_p,
             frozen=("analysis", "prior", "detail") if stage.name == "perception" else (),
+            rounded_rate="rate" in stage.targets,
         )
 
 

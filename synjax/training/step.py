@@ -105,7 +105,8 @@ def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_w
         average = jax.tree.map(lambda a, p: a + rate * (p - a), state.average, params)
         multipliers = state.multipliers
         if dual_rate:
-            values = jnp.stack([jnp.asarray(metrics[name])[0] for name in terms.TERMS])
+            measured = metrics | {"rate": metrics.get("rate_rounded", metrics["rate"])}
+            values = jnp.stack([jnp.asarray(measured[name])[0] for name in terms.TERMS])
             multipliers = ascend(multipliers, values, targets[0], dual_rate)
         state = state.replace(
             step=state.step + 1,
