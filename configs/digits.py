@@ -51,8 +51,14 @@ def get_config(arg=""):
         "warmup": 30,
         "batch": 64,
     }
+
+    def targets(*terms):
+        """What a stage can be held to (Eq. 61), free unless a flag sets it."""
+        return {"targets": {term: config_dict.placeholder(float) for term in terms}}
+
     config.stages = {
         "fidelity": shared
+        | targets("distortion", "rate")
         | {
             "steps": 1200,
             "members": 0,
@@ -63,7 +69,9 @@ def get_config(arg=""):
             "checkpoint_every": 400,
         },
         "perception": shared
+        | targets("distortion", "perception")
         | {
+            "lambda_p_warmup": 0,
             "steps": 350,
             "members": 1,
             "relaxation": "none",
@@ -80,7 +88,12 @@ def get_config(arg=""):
         "encoders": "separate",
         "decoders": "separate",
     }
-    config.evaluation = {"members": 2, "limit": 4000, "fresh_critic_steps": 200}
+    config.evaluation = {
+        "members": 2,
+        "limit": 4000,
+        "fresh_critic_steps": 200,
+        "realism": (1.0,),
+    }
     if "tiny" in wanted:
         config.name = "digits_tiny"
         config.codec = config.codec.to_dict() | {

@@ -49,8 +49,14 @@ def get_config(arg=""):
         "balance": 0.0,
         "warmup": 50,
     }
+
+    def targets(*terms):
+        """What a stage can be held to (Eq. 61), free unless a flag sets it."""
+        return {"targets": {term: config_dict.placeholder(float) for term in terms}}
+
     config.stages = {
         "fidelity": shared
+        | targets("distortion", "rate")
         | {
             "steps": 1200,
             "batch": 1024,
@@ -62,7 +68,9 @@ def get_config(arg=""):
             "checkpoint_every": 600,
         },
         "perception": shared
+        | targets("distortion", "perception")
         | {
+            "lambda_p_warmup": 0,
             "steps": 600,
             "batch": 2048,
             "members": 2,
@@ -80,7 +88,12 @@ def get_config(arg=""):
         "encoders": "separate",
         "decoders": "separate",
     }
-    config.evaluation = {"members": 4, "limit": 65536}
+    config.evaluation = {
+        "members": 4,
+        "limit": 65536,
+        "fresh_critic_steps": 0,
+        "realism": (1.0,),
+    }
     if arg == "tiny":
         config.name = "gaussian_tiny"
         config.sweep.lambda_d = (2.4, 24.0)

@@ -61,8 +61,14 @@ def get_config(arg=""):
         "level_lambda_d": (1.0, 1.0),
         "level_lambda_p": (1.0, 1.0),
     }
+
+    def targets(*terms):
+        """What a stage can be held to (Eq. 61), free unless a flag sets it."""
+        return {"targets": {term: config_dict.placeholder(float) for term in terms}}
+
     config.stages = {
         "fidelity": shared
+        | targets("distortion", "rate")
         | {
             "steps": 2400,
             "batch": 3,
@@ -76,7 +82,9 @@ def get_config(arg=""):
             "checkpoint_every": 250,
         },
         "perception": shared
+        | targets("distortion", "perception")
         | {
+            "lambda_p_warmup": 0,
             "steps": 400,
             "batch": 8,
             "conditions": 2,
@@ -96,7 +104,13 @@ def get_config(arg=""):
         "encoders": "conditioned",
         "decoders": "conditioned",
     }
-    config.evaluation = {"members": 4, "limit": config_dict.placeholder(int)}
+    config.evaluation = {
+        "members": 4,
+        "limit": config_dict.placeholder(int),
+        "fresh_critic_steps": 0,
+        "realism": (1.0,),
+        "lpips": config_dict.placeholder(str),
+    }
     if "tiny" in wanted:
         config.name = "photos_tiny"
         config.data.source = "leaves"

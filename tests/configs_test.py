@@ -1,6 +1,7 @@
 """Every configuration and every experiment builds, and says what it is."""
 
 import itertools
+import os
 import pathlib
 
 import pytest
@@ -19,6 +20,8 @@ FILES = [
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_configuration_makes_a_plan_of_its_whole_grid(path, argument):
     config = experiments.load(path).get_config(argument).to_dict()
+    if config["data"]["source"] == "mnist" and not os.environ.get("SYNJAX_DATA"):
+        pytest.skip("needs MNIST: SYNJAX_DATA names no folder")
     made = plan.make(config)
     sweep = config["sweep"]
     points = set(itertools.product(sweep["lambda_d"], sweep["lambda_p"])) | set(sweep["also"])
@@ -43,3 +46,39 @@ def test_arguments_combine_and_a_critic_has_one_adversary():
     assert config["name"] == "photos_tiny_wgan_gp"
     made = plan.make(config)
     assert len(made.trials) == 4 and all(len(run.conditions) == 1 for run in made.runs)
+
+
+def test_targets_and_extras_can_be_set_by_flags(command, tmp_path):
+    done = command(
+        "train",
+        "--config=configs/gaussian.py:tiny",
+        f"--workdir={tmp_path / 'run'}",
+        "--config.stages.fidelity.targets.rate=0.5",
+        "--config.stages.perception.targets.perception=0.1",
+        "--config.evaluation.fresh_critic_steps=2",
+        "--config.evaluation.realism=(0.5,)",
+    )
+    # With decoders of their own there is no realism to choose; the rest is accepted.
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "evaluation.realism below 1 needs" in done.stderr
+    done = command(
+        "train",
+        "--config=configs/gaussian.py:tiny",
+        f"--workdir={tmp_path / 'run'}",
+        "--config.stages.fidelity.targets.rate=-1",
+    )
+    assert done.returncode == 2 and "targets.rate must be positive" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["claims", "mnist_rdp"])
+def test_every_variant_makes_a_plan_and_they_share_their_encoders(name):
+    experiment = experiments.load(f"experiments/{name}.py")
+    config = experiment.get_config("tiny").to_dict()
+    if config["data"]["source"] == "mnist" and not os.environ.get("SYNJAX_DATA"):
+        pytest.skip("needs MNIST: SYNJAX_DATA names no folder")
+    encoders, codecs = set(), set()
+    for own in experiment.variants(config).values():
+        made = plan.make(own)
+        codecs.add(made.codec)
+        encoders |= {(made.encoder_hash(run), run.seed) for run in made.runs if not run.parent}
+    assert len(encoders) == len(codecs) * len(config["seeds"])

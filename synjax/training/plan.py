@@ -197,9 +197,7 @@ def make(config):
     distortion.build(config["distortion"])
     source = sources.of_config(config["data"], split="train")
     codec = _codec(config["codec"], source, grid)
-    stages = {
-        name: loop.Stage(name=name, **settings) for name, settings in config["stages"].items()
-    }
+    stages = {name: _stage(name, settings) for name, settings in config["stages"].items()}
     _check_stages(stages, codec, source, config)
     _check_evaluation(config["evaluation"], list(stages.values())[-1], sweep)
     runs, trials = [], []
@@ -208,6 +206,13 @@ def make(config):
         of_seed = _runs(stages, sweep, points, grid, seed, suffix)
         runs, trials = runs + of_seed[0], trials + of_seed[1]
     return Plan(config=config, codec=codec, source=source, runs=tuple(runs), trials=tuple(trials))
+
+
+def _stage(name, settings):
+    """The stage of a configuration; a target that is None is none."""
+    targets = settings.get("targets", {})
+    set_ = {term: most for term, most in targets.items() if most is not None}
+    return loop.Stage(name=name, **settings | {"targets": set_})
 
 
 def _points(sweep):
