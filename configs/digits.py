@@ -3,25 +3,22 @@
     ./launch.sh sweep --config=configs/digits.py --config.data.path=DIR --workdir=runs/digits
 
 DIR holds the four original files. One encoder per λ_d and one decoder per (λ_d, λ_p). `:tiny` is
-the same in miniature, for tests; `:wgan_gp` has a critic in place of the sliced distance.
+the same in miniature, for tests; `:wgan_gp` and the other names of `_stand_ins.py` have something
+else in place of the sliced distance.
 """
 
 from ml_collections import config_dict
 
-ARGUMENTS = ("tiny", "wgan_gp")
+from configs import _stand_ins
 
 
 def get_config(arg=""):
-    """The configuration; `arg` is "" or names of `ARGUMENTS`, with commas between them.
+    """The configuration; `arg` is "", or "tiny" and a name of `_stand_ins.STAND_INS`.
 
     Raises:
       ValueError: any other `arg`.
     """
-    wanted = set(filter(None, arg.split(",")))
-    if not wanted <= set(ARGUMENTS):
-        raise ValueError(
-            f"configs/digits.py takes {', '.join(ARGUMENTS)} after the colon, got {arg!r}"
-        )
+    tiny, stand_in = _stand_ins.parse("digits", arg)
     config = config_dict.ConfigDict()
     config.name = "digits"
     config.seeds = (0,)
@@ -54,7 +51,8 @@ def get_config(arg=""):
 
     def targets(*terms):
         """What a stage can be held to (Eq. 61), free unless a flag sets it."""
-        return {"targets": {term: config_dict.placeholder(float) for term in terms}}
+        free = {term: config_dict.placeholder(float) for term in terms}
+        return {"targets": free, "dual_rate": 0.01}
 
     config.stages = {
         "fidelity": shared
@@ -94,7 +92,7 @@ def get_config(arg=""):
         "fresh_critic_steps": 200,
         "realism": (1.0,),
     }
-    if "tiny" in wanted:
+    if tiny:
         config.name = "digits_tiny"
         config.codec = config.codec.to_dict() | {
             "groups": (8,),
@@ -109,13 +107,9 @@ def get_config(arg=""):
                 {"steps": 20, "batch": 16, "checkpoint_every": 10, "warmup": 5}
             )
         config.evaluation.update({"limit": 256, "fresh_critic_steps": 4})
-    if "wgan_gp" in wanted:
-        config.name += "_wgan_gp"
-        config.perception = {
-            "name": "wgan_gp",
-            "width": 16 if "tiny" in wanted else 256,
-            "critic_steps": 3,
-            "learning_rate": 1e-3,
-        }
-        config.sweep.lambda_p = (0.0, 1.0) if "tiny" in wanted else (0.0, 0.5, 2.0)
+    if stand_in:
+        _stand_ins.apply(config, stand_in)
+    if stand_in == "wgan_gp":
+        config.perception.update({"width": 16 if tiny else 256, "learning_rate": 1e-3})
+        config.sweep.lambda_p = (0.0, 1.0) if tiny else (0.0, 0.5, 2.0)
     return config

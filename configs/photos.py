@@ -6,26 +6,22 @@ trains one λ_d-conditioned encoder and one decoder that is conditioned on (λ_d
 12 trials at both levels on photographs that were not trained on, and writes the table: 511 s on
 two cores, under 3 GiB. At λ_p = 0 the upper level is above JPEG in PSNR at equal bytes.
 `:tiny` (`--config=configs/photos.py:tiny`) is the same in miniature, on synthetic pictures, for
-tests; `:wgan_gp` has an adversarial critic in place of the sliced distance, and with it an encoder
-and a decoder for every point of the grid; `:tiny,wgan_gp` is both.
+tests; `:wgan_gp` and the other names of `_stand_ins.py` have something else in place of the sliced
+distance (a critic: with an encoder and a decoder for every point); `:tiny,wgan_gp` is both.
 """
 
 from ml_collections import config_dict
 
-ARGUMENTS = ("tiny", "wgan_gp")
+from configs import _stand_ins
 
 
 def get_config(arg=""):
-    """The configuration; `arg` is "" or names of `ARGUMENTS`, with commas between them.
+    """The configuration; `arg` is "", or "tiny" and a name of `_stand_ins.STAND_INS`.
 
     Raises:
       ValueError: any other `arg`.
     """
-    wanted = set(filter(None, arg.split(",")))
-    if not wanted <= set(ARGUMENTS):
-        raise ValueError(
-            f"configs/photos.py takes {', '.join(ARGUMENTS)} after the colon, got {arg!r}"
-        )
+    tiny, stand_in = _stand_ins.parse("photos", arg)
     config = config_dict.ConfigDict()
     config.name = "photos"
     config.seeds = (0,)
@@ -64,7 +60,8 @@ def get_config(arg=""):
 
     def targets(*terms):
         """What a stage can be held to (Eq. 61), free unless a flag sets it."""
-        return {"targets": {term: config_dict.placeholder(float) for term in terms}}
+        free = {term: config_dict.placeholder(float) for term in terms}
+        return {"targets": free, "dual_rate": 0.01}
 
     config.stages = {
         "fidelity": shared
@@ -111,7 +108,7 @@ def get_config(arg=""):
         "realism": (1.0,),
         "lpips": config_dict.placeholder(str),
     }
-    if "tiny" in wanted:
+    if tiny:
         config.name = "photos_tiny"
         config.data.source = "leaves"
         config.data.size = 176
@@ -137,11 +134,6 @@ def get_config(arg=""):
             )
             config.stages[stage].update({"batch": 4, "conditions": 2})
         config.evaluation.limit = 1
-    if "wgan_gp" in wanted:
-        config.name += "_wgan_gp"
-        config.perception = {"name": "wgan_gp", "width": 32, "critic_steps": 3}
-        # A critic has one adversary: one decoder, at one λ.
-        config.sweep.update({"encoders": "separate", "decoders": "separate"})
-        for stage in ("fidelity", "perception"):
-            config.stages[stage].conditions = 1
+    if stand_in:
+        _stand_ins.apply(config, stand_in)
     return config

@@ -142,7 +142,10 @@ def _parse(verb, arguments):
     arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
     try:
         rest = values([verb, *arguments], known_only=False)
-    except (flags.Error, AttributeError, KeyError, TypeError, OSError, SyntaxError) as error:
+    except (KeyError, AttributeError) as error:
+        missing = str(error).strip("'\"").splitlines()[0]
+        raise ValueError(f"the configuration has no such key: {missing}") from None
+    except (flags.Error, TypeError, OSError, SyntaxError) as error:
         raise ValueError(str(error).strip("'\"").replace("\n", " ")) from None
     wanted, given = ARGUMENTS.get(verb, ()), rest[1:]
     if given and not wanted:
@@ -159,6 +162,17 @@ def _parse(verb, arguments):
     return values, given
 
 
+def _joined(arguments):
+    """The arguments with `--experiment FILE` as `--experiment=FILE`, in which form it is read."""
+    joined = []
+    for argument in arguments:
+        if joined and joined[-1] in ("--experiment", "--config"):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def _experiment(arguments, verb):
     """The module of the experiment file, where there is one."""
     named = [a.partition("=")[2] for a in arguments if a.startswith(("--experiment=", "--config="))]
@@ -172,6 +186,7 @@ def _experiment(arguments, verb):
 
 
 def _dispatch(verb, arguments, console):
+    arguments = _joined(arguments)
     values, given = _parse(verb, arguments)
     config = values.config.to_dict() if "config" in values else None
     experiment = _experiment(arguments, verb)

@@ -26,6 +26,7 @@ from synjax.training import plan as planning
 
 ROWS = "rows.json"
 VARIANTS = "variants"
+CLAIMS = "claims.json"
 
 
 def train(config, workdir, console, experiment=None):
@@ -141,7 +142,7 @@ def package(workdir, trial_name, codec, console):
     Raises:
       ValueError: no such trial, or one that is not trained or has diverged; the directory exists.
     """
-    if len(homes := _homes(workdir)) > 1:
+    if (homes := _homes(workdir)) != [pathlib.Path(workdir)]:
         raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
     plan = planning.make(sweeping.read_config(workdir))
     trials = {trial.name: trial for trial in plan.trials}
@@ -190,6 +191,7 @@ def export(workdir, console):
                 missing.append(str(home.relative_to(workdir) / trial.name))
     if not rows:
         raise ValueError(f"no trial of {workdir} was evaluated yet: run `sweep` or `evaluate`")
+    (workdir / CLAIMS).unlink(missing_ok=True)  # of a table that is about to be replaced
     results = table.frame(rows)
     paths = table.write(results, workdir)
     variances = getattr(plan.source, "variances", None)
@@ -236,7 +238,7 @@ def _print_claims(verdicts, workdir, console):
         lines.append({"claim": claim, "holds": bool(holds), "measured": measured})
         mark = "holds" if holds else "FAILS"
         console.print(f"{mark}  {claim}: {measured}", highlight=False, markup=False, soft_wrap=True)
-    table.replace_file(workdir / "claims.json", json.dumps(lines, indent=1).encode())
+    table.replace_file(workdir / CLAIMS, json.dumps(lines, indent=1).encode())
 
 
 def bench(config, out, repeats, console):

@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 import experiments
+from configs import _stand_ins
 from synjax.training import plan
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -82,3 +83,46 @@ def test_every_variant_makes_a_plan_and_they_share_their_encoders(name):
         codecs.add(made.codec)
         encoders |= {(made.encoder_hash(run), run.seed) for run in made.runs if not run.parent}
     assert len(encoders) == len(codecs) * len(config["seeds"])
+
+
+@pytest.mark.parametrize("name", _stand_ins.STAND_INS)
+@pytest.mark.parametrize("path", ["configs/photos.py", "configs/gaussian.py"])
+def test_every_stand_in_is_an_argument(path, name):
+    made = plan.make(experiments.load(path).get_config(f"tiny,{name}").to_dict())
+    assert made.config["perception"]["name"] == name
+    assert (name in _stand_ins.LEARNED) == all(len(run.conditions) == 1 for run in made.runs) or (
+        made.source.kind == "vector"
+    )
+
+
+def test_two_stand_ins_are_one_too_many():
+    with pytest.raises(ValueError, match="takes tiny and one of"):
+        experiments.load("configs/photos.py").get_config("mmd,gan")
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "message"),
+    [
+        ("photos", {"sweep.decoders": "conditioned", "perception.name": "gan"}, "against one deco"),
+        ("photos", {"stages.fidelity.targets": {"rate": 0.1}}, "conditions must be 1"),
+        ("gaussian", {"stages.perception.members": 1}, "unbiased needs at least 2 members"),
+        ("gaussian", {"evaluation.limit": 0}, "evaluation.limit must be at least 1"),
+        ("gaussian", {"evaluation.realism": ("a",)}, "evaluation.realism must be numbers"),
+        ("photos", {"perception.patch": 64, "perception.stride": 32}, "crops of at least 128"),
+    ],
+)
+def test_what_would_fail_after_hours_is_refused_at_once(path, changes, message):
+    config = experiments.load(f"configs/{path}.py").get_config("tiny").to_dict()
+    for key, value in changes.items():
+        place = config
+        *parents, last = key.split(".")
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    if config["perception"]["name"] == "gan":
+        config["perception"] = {"name": "gan"}
+        config["sweep"]["encoders"] = "separate"
+        config["stages"]["perception"]["conditions"] = 1
+        config["stages"]["fidelity"]["conditions"] = 1
+    with pytest.raises(ValueError, match=message):
+        plan.make(config)

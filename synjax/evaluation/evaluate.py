@@ -67,12 +67,18 @@ def extras(config):
       config: with `evaluation.fresh_critic_steps` and `evaluation.lpips`, a path, either optional.
 
     Raises:
-      ValueError: a number of steps that is none, or weights that are missing or damaged.
+      ValueError: a number of steps that is none, weights that are missing or damaged, or fewer test
+        vectors than can be measured.
     """
     asked = config["evaluation"]
     steps = asked.get("fresh_critic_steps", 0)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise ValueError(f"evaluation.fresh_critic_steps must be an integer from 0, got {steps!r}")
+    source = sources.of_config(config["data"], split="test")
+    count = min(asked["limit"] or len(source), len(source))
+    fewest = max(realism.FEWEST_VECTORS, fresh_critic.FEWEST if steps else 0)
+    if source.kind == "vector" and count < fewest:
+        raise ValueError(f"evaluation.limit leaves {count} vectors, needed are {fewest}")
     return Extras(steps, lpips.load(asked["lpips"]) if asked.get("lpips") else None)
 
 
@@ -164,8 +170,9 @@ def _reached(trial, weights):
         return {}
     encoder, decoder = weights
     asked = zip(objective.TERMS, trial.targets, strict=True)
-    # Beside a frozen encoder the rate has no weight, and λ_p counts against λ_d.
-    unit = decoder[2] if trial.is_joint else decoder[0]
+    # Beside a frozen encoder the rate has no weight: λ_p counts against λ_d, which counts against
+    # the rate as its encoder found.
+    unit = decoder[2] if trial.is_joint else decoder[0] * encoder[2] / encoder[0]
     return {
         "targets": ", ".join(f"{term} <= {most:g}" for term, most in asked if most < math.inf),
         "lambda_d_reached": trial.lambda_d * encoder[0] / encoder[2],

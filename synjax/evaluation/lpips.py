@@ -23,6 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 # Index in the network → channels in, squeezed, out of each of the two convolutions.
+# What zipfile and numpy raise for files that are damaged, encrypted or packed in another way.
+_UNREADABLE = (ValueError, OSError, EOFError, NotImplementedError, RuntimeError)
+_UNREADABLE += (zipfile.BadZipFile, zlib.error)
 _FIRES = {
     3: (64, 16, 64),
     4: (128, 16, 64),
@@ -73,7 +76,7 @@ def load(path) -> dict[str, jax.Array]:
                 _check_header(archive, name, shape)
         with np.load(path, allow_pickle=False) as arrays:
             weights = {name: arrays[name] for name in wanted}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{path} is no LPIPS weights file: {error}") from None
     for name, array in weights.items():
         if not np.isfinite(array).all():

@@ -8,6 +8,7 @@ import io
 import math
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 import jax
@@ -70,7 +71,9 @@ def load(path: str) -> list[jax.Array]:
         arrays = readers[path.suffix](path) if size <= LARGEST else None
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"features {path} cannot be read: {error}") from error
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, safetensors.SafetensorError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error) as error:
+        raise ValueError(f"features {path} are damaged: {error}") from error
+    except safetensors.SafetensorError as error:
         raise ValueError(f"features {path} are damaged: {error}") from error
     if arrays is None:
         raise ValueError(f"features {path} have {size} bytes, more than {LARGEST}")

@@ -196,6 +196,7 @@ def make(config):
             raise ValueError(f"sweep.{name} is {sweep[name]!r}, must be one of {allowed}")
     distortion.build(config["distortion"])
     source = sources.of_config(config["data"], split="train")
+    sources.of_config(config["data"], split="test")  # what is missing is missed now
     codec = _codec(config["codec"], source, grid)
     stages = {name: _stage(name, settings) for name, settings in config["stages"].items()}
     _check_stages(stages, codec, source, config)
@@ -266,6 +267,7 @@ def _codec(settings, source, grid):
 
 
 def _check_stages(stages, codec, source, config):
+    sweep = config["sweep"]
     allowed = (("fidelity", "perception"), ("fidelity", "joint"), ("joint",))
     if tuple(stages) not in allowed:
         raise ValueError(f"stages are {tuple(stages)}, must be one of {allowed}")
@@ -303,12 +305,34 @@ def _check_stages(stages, codec, source, config):
     known = {"axes": np.eye(codec.coefficients), "groups": codec.groups, "real": last.real}
     known["picture"] = getattr(source, "picture", None)
     module = build.build(name, kind=source.kind, **known, **options)
-    if module.learns and last.conditions != 1:
+    separate = sweep["decoders"] == "separate" and (
+        sweep["encoders"] == "separate" or len(sweep["lambda_d"]) == 1
+    )
+    if module.learns and not (separate and last.conditions == 1):
         raise ValueError(
             f"perception {name!r} trains a critic against one decoder: set "
             "sweep.encoders and sweep.decoders to 'separate' and "
             f"stages.{last.name}.conditions to 1"
         )
+    _check_shapes(module, codec, last)
+
+
+def _check_shapes(module, codec, stage):
+    """Raises ValueError where a perception module does not take what the stage will show it."""
+    sides = (stage.crop,) * codec.rank
+    count = stage.batch // stage.conditions
+    real = jax.ShapeDtypeStruct((count, *sides, codec.channels), "float32")
+    members = max(stage.members, 1)
+    fake = jax.ShapeDtypeStruct((count, members, *real.shape[1:]), "float32")
+    places = (side // codec.stride for side in sides)
+    symbols = jax.ShapeDtypeStruct((count, *places, codec.latents), "float32")
+    key = jax.random.key(0)
+
+    def penalty(real, fake, symbols):
+        context = {"source": real, "symbols": symbols, "level": 1}
+        return module.penalty(module.init(key, real), real, fake, context, key)
+
+    jax.eval_shape(penalty, real, fake, symbols)
 
 
 def _check_evaluation(evaluation, last, sweep):
@@ -319,13 +343,19 @@ def _check_evaluation(evaluation, last, sweep):
             f"evaluation.members must be 0 where stages.{last.name}.members is (a decoder without "
             f"randomness), and positive elsewhere, got {members} and {last.members}"
         )
-    if not realism or any(not 0 <= beta <= 1 for beta in realism):
+    numbers = all(isinstance(beta, int | float) for beta in realism)
+    if not realism or not numbers or any(not 0 <= beta <= 1 for beta in realism):
         raise ValueError(f"evaluation.realism must be numbers in [0, 1], got {realism}")
-    if set(realism) != {1.0} and (last.name == "joint" or sweep["decoders"] == "separate"):
+    serves_all = last.name == "perception" and sweep["decoders"] != "separate"
+    if set(realism) != {1.0} and not (serves_all and 0 in sweep["lambda_p"]):
         raise ValueError(
-            "evaluation.realism below 1 needs one decoder for all λ_p beside a frozen encoder: "
-            "stages fidelity and perception, and sweep.decoders 'conditioned' or 'continuous'"
+            "evaluation.realism below 1 needs one decoder for all λ_p from 0 on, beside a frozen "
+            "encoder: stages fidelity and perception, 0 among sweep.lambda_p, and sweep.decoders "
+            "'conditioned' or 'continuous'"
         )
+    limit = evaluation["limit"]
+    if limit is not None and limit < 1:
+        raise ValueError(f"evaluation.limit must be at least 1 or None, got {limit}")
 
 
 def _targets(stage, point, axes):
@@ -407,5 +437,10 @@ def _run(name, stage, conditions, parent, seed):
         raise ValueError(
             f"stages.{stage.name}.conditions is {stage.conditions}, but a run of this sweep "
             f"serves only {len(conditions)}"
+        )
+    if stage.targets and len(conditions) > 1:
+        raise ValueError(
+            f"stages.{stage.name}.targets find one weight for one point: set sweep.encoders and "
+            "sweep.decoders to 'separate'"
         )
     return Run(name, stage, conditions, parent, seed)

@@ -74,9 +74,12 @@ def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_w
         critic_key = key_for(state.seed, state.step, Purpose.CRITIC)
         critic, critic_metrics = state.critic, {}
         weights = jnp.exp(state.multipliers)
+        held = targets[0]
         if lambda_p_warmup:
             ramp = jnp.minimum((state.step + 1) / lambda_p_warmup, 1.0)
             weights = weights.at[1].multiply(ramp)
+            # Of a divergence that is not yet asked for no multiplier can be found.
+            held = held.at[1].set(jnp.where(ramp < 1, jnp.inf, held[1]))
         gradient_of = jax.value_and_grad(total, has_aux=True)
         (_, metrics), gradient = gradient_of(
             state.params,
@@ -107,7 +110,7 @@ def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_w
         if dual_rate:
             measured = metrics | {"rate": metrics.get("rate_rounded", metrics["rate"])}
             values = jnp.stack([jnp.asarray(measured[name])[0] for name in terms.TERMS])
-            multipliers = ascend(multipliers, values, targets[0], dual_rate)
+            multipliers = ascend(multipliers, values, held, dual_rate)
         state = state.replace(
             step=state.step + 1,
             params=params,
