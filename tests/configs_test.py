@@ -77,12 +77,13 @@ def test_every_variant_makes_a_plan_and_they_share_their_encoders(name):
     config = experiment.get_config("tiny").to_dict()
     if config["data"]["source"] == "mnist" and not os.environ.get("SYNJAX_DATA"):
         pytest.skip("needs MNIST: SYNJAX_DATA names no folder")
-    encoders, codecs = set(), set()
+    encoders, families = set(), set()
     for own in experiment.variants(config).values():
         made = plan.make(own)
-        codecs.add(made.codec)
+        families.add((made.codec, made.runs[0].conditions[0].targets))
         encoders |= {(made.encoder_hash(run), run.seed) for run in made.runs if not run.parent}
-    assert len(encoders) == len(codecs) * len(config["seeds"])
+    assert len(encoders) == len(families) * len(config["seeds"])
+    assert len(families) < len(experiment.variants(config))
 
 
 @pytest.mark.parametrize("name", _stand_ins.STAND_INS)
