@@ -1,5 +1,7 @@
 """The verbs of a packaged codec: pictures to streams and back, and nothing else on the way."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -255,3 +257,21 @@ def test_a_failure_on_the_way_leaves_what_was_there(here, codec, capsys, monkeyp
     call = ("decompress", *_paths(here, "in.syn", "x.png"), f"--codec={codec}", "--members=4")
     assert "the disk is full" in _refused(capsys, *call)
     assert len(written) == 3 and _content(here) == before
+
+
+def test_realism_is_chosen_when_decoding(here, codec, capsys, tmp_path):
+    call = ("decompress", here / "in.syn", here / "out.png", "--members=2")
+    assert "no control of realism" in _refused(capsys, *call, f"--codec={codec}", "--realism=0.5")
+    assert "--realism=2" in _refused(capsys, *call, f"--codec={codec}", "--realism=2")
+    assert not (here / "out_0.png").exists()
+    # The same decoder, as if it had been trained for all λ_p, reads the same stream.
+    artefact = bitstream.load(codec)
+    bitstream.save(dataclasses.replace(artefact, has_realism=True), tmp_path / "whole")
+    apart = []
+    for realism in (0, 0.5, 1):
+        _run(capsys, *call, f"--codec={tmp_path / 'whole'}", f"--realism={realism}")
+        pair = [pictures.read(here / f"out_{j}.png").astype(float) for j in (0, 1)]
+        apart.append(np.abs(pair[0] - pair[1]).mean())
+        for j in (0, 1):
+            (here / f"out_{j}.png").unlink()
+    assert apart[0] == 0 and 0 < apart[1] < apart[2]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from synjax import main
-from synjax.evaluation import estimator_study, fresh_critic, toy_pairs
+from synjax.evaluation import estimator_study, fresh_critic, toy_pairs, trained_bounds
 
 PAIRS = ("energy_distance", "mmd2")
 MOMENTS = ("gaussian_kl", "gaussian_kl_reverse", "bures_w2")
@@ -31,6 +31,18 @@ def test_the_fresh_critic_stays_below_the_truth_and_comes_near_it():
         x, y = pair.source.sample(rng, 4096), pair.other.sample(rng, 4096)
         value, _, error = fresh_critic.wasserstein1(x, y[:, None], steps=200)
         assert 0.5 * pair.w1() < value < pair.w1() + 3 * error, pair.name
+
+
+@pytest.mark.parametrize("bound", ["dv", "nwj"])
+def test_trained_bounds_stay_below_the_kl_and_come_near_it(bound):
+    for make, strength in [(toy_pairs.gaussian, 0.3), (toy_pairs.mixture, 1.0)]:
+        pair, found = make(1, strength), []
+        for repeat in range(8):
+            rng = np.random.default_rng(repeat)
+            x, y = pair.source.sample(rng, 4096), pair.other.sample(rng, 4096)
+            found.append(float(trained_bounds.kl_bound(x, y, repeat, bound, 200)))
+        error = np.std(found, ddof=1) / np.sqrt(len(found))
+        assert 0.5 * pair.kl() < np.mean(found) < pair.kl() + 3 * error, pair.name
 
 
 def test_fitted_moments_stay_below_the_truth_above_their_floor_and_find_it_for_gaussians():
