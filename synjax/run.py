@@ -119,7 +119,7 @@ def _evaluate(plan, outcomes, workdir, console, again):
                 rows = evaluation.failed_rows(plan, trial, outcome.failure, examples)
                 sheets = []
             else:
-                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, weights, examples)
+                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples, weights)
             for level, sheet in enumerate(sheets, 1):
                 stem = directory / f"members_level_{level}"
                 draw = contact_sheet.vector_sheet if sheet.vectors else contact_sheet.contact_sheet

@@ -55,7 +55,7 @@ def test_curves_that_obey_theory_pass():
     [
         ({"mse": lambda row: 0.1 / (1 + row["lambda_p"])}, "distortion rises along λ_p"),
         ({MNIST.CRITIC: lambda row: 0.1 + row["lambda_p"]}, "perception falls along λ_p"),
-        ({"mse": lambda row: row["rate_estimated"]}, "a higher rate dominates"),
+        ({"mse": lambda row: row["rate_estimated"]}, "a higher rate has less distortion"),
         ({"mse": lambda row: row["mse"] * (1 + row["lambda_p"])}, "costs at most 2 times"),
         ({"rate_estimated": lambda row: 1.03 * row["rate_estimated"]}, "rates within 2 %"),
         ({"mse": lambda row: 1.1 * row["mse"]}, "costs at most 5 % distortion"),

@@ -167,7 +167,7 @@ CHANGES = {
     "another version: 'files'": lambda about: about.pop("files"),
     "another version.*depth": lambda about: about["codec"].update(depth=3),
     "codec.rank must be": lambda about: about["codec"].update(rank=1),
-    "fingerprint of .* does not match": lambda about: about["codec"].update(prior_width=5),
+    "fingerprint of .* does not match": lambda about: about["codec"].update(stride=2),
     "fingerprint of .* does not match.*": _set("fingerprint", "00" * 8),
     "tables of .* do not fit": lambda about: about["codec"].update(groups=[1, 2]),
     "tables.safetensors .* nothing names": lambda about: about["files"]["tables"]["form"].popitem(),

@@ -136,6 +136,8 @@ def test_a_continuous_decoder_trains_at_every_lambda_p_of_its_column(column):
 )
 def test_a_column_that_cannot_be_served_is_refused(column, changes, message):
     column["sweep"] |= changes
+    if "lambda_p" in changes:
+        column["evaluation"]["realism"] = (1.0,)
     with pytest.raises(ValueError, match=message):
         plan.make(column)
 

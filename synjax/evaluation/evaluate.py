@@ -109,16 +109,16 @@ def subjects(config):
     return [Subject(e.x, **known) for e in examples]
 
 
-def trial_rows(plan, trial, params, weights, examples):
+def trial_rows(plan, trial, params, examples, weights=None):
     """The rows of one trial, one for each level and realism.
 
     Args:
       plan: `training.plan.Plan`.
       trial: `training.plan.Trial`.
       params: its averaged parameters.
-      weights: by which targets changed the weights of `objective.TERMS`, [3] of the run that
-        trained its encoder and [3] of the one that trained its decoder.
       examples: from `subjects`.
+      weights: by which targets, if it has any, changed the weights of `objective.TERMS`: [3] of the
+        run that trained its encoder and [3] of the one that trained its decoder.
 
     Returns:
       (rows, sheets): dicts with the columns of `reporting.table`, and for what can be shown one
