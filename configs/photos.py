@@ -3,8 +3,8 @@
     ./launch.sh sweep --config=configs/photos.py --workdir=runs/photos
 
 trains one λ_d-conditioned encoder and one decoder that is conditioned on (λ_d, λ_p), evaluates the
-12 trials at both levels on photographs that were not trained on, and writes the table: about ten minutes
-on two cores, under 3 GiB. At λ_p = 0 the upper level is above JPEG in PSNR at equal bytes.
+12 trials at both levels on photographs that were not trained on, and writes the table: about ten
+minutes on two cores, under 3 GiB. At λ_p = 0 the upper level is above JPEG in PSNR at equal bytes.
 `:tiny` (`--config=configs/photos.py:tiny`) is the same in miniature, on synthetic pictures, for
 tests; `:wgan_gp` and the other names of `_stand_ins.py` have something else in place of the sliced
 distance (a critic: with an encoder and a decoder for every point); `:tiny,wgan_gp` is both.
