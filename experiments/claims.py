@@ -8,8 +8,8 @@ Beside one frozen encoder (one rate, to the bit) stand the decoder of least dist
 rows of λ_p = 0), the single reconstruction without randomness (Eq. 66: `single`), and synsets of
 M = 1, 2, 4, 8 members in training (Eq. 62: `m1` … `m8`). `joint` trains the encoder on Eq. 62 too.
 All these are held to one rate (Eq. 61). `two_levels` is one codec with two synonymous levels,
-`low_alone` a codec trained for the lower one alone, `high_alone` for the upper one. Three seeds.
-docs/claims.md reads the tables.
+`low_alone` a codec trained for the lower one alone, `high_alone` for the upper one; their rates are
+their own. Three seeds.
 """
 
 import numpy as np

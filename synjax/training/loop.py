@@ -39,7 +39,7 @@ class Condition:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Settings of one stage; `from_config` checks them.
+    """Settings of one stage, checked when it is made.
 
     Attributes:
       name: "fidelity" | "perception" | "joint".
