@@ -9,7 +9,7 @@ else in place of the sliced distance.
 
 from ml_collections import config_dict
 
-from configs import _stand_ins
+from configs import _stand_ins, _targets
 
 
 def get_config(arg=""):
@@ -48,15 +48,9 @@ def get_config(arg=""):
         "warmup": 30,
         "batch": 64,
     }
-
-    def targets(*terms):
-        """What a stage can be held to (Eq. 61), free unless a flag sets it."""
-        free = {term: config_dict.placeholder(float) for term in terms}
-        return {"targets": free, "dual_rate": 0.01}
-
     config.stages = {
         "fidelity": shared
-        | targets("distortion", "rate")
+        | _targets.free("distortion", "rate")
         | {
             "steps": 1200,
             "members": 0,
@@ -67,7 +61,7 @@ def get_config(arg=""):
             "checkpoint_every": 400,
         },
         "perception": shared
-        | targets("distortion", "perception")
+        | _targets.free("distortion", "perception")
         | {
             "lambda_p_warmup": 0,
             "steps": 350,

@@ -12,7 +12,7 @@ distance (a critic: with an encoder and a decoder for every point); `:tiny,wgan_
 
 from ml_collections import config_dict
 
-from configs import _stand_ins
+from configs import _stand_ins, _targets
 
 
 def get_config(arg=""):
@@ -57,15 +57,9 @@ def get_config(arg=""):
         "level_lambda_d": (1.0, 1.0),
         "level_lambda_p": (1.0, 1.0),
     }
-
-    def targets(*terms):
-        """What a stage can be held to (Eq. 61), free unless a flag sets it."""
-        free = {term: config_dict.placeholder(float) for term in terms}
-        return {"targets": free, "dual_rate": 0.01}
-
     config.stages = {
         "fidelity": shared
-        | targets("distortion", "rate")
+        | _targets.free("distortion", "rate")
         | {
             "steps": 2400,
             "batch": 3,
@@ -79,7 +73,7 @@ def get_config(arg=""):
             "checkpoint_every": 250,
         },
         "perception": shared
-        | targets("distortion", "perception")
+        | _targets.free("distortion", "perception")
         | {
             "lambda_p_warmup": 0,
             "steps": 400,

@@ -44,7 +44,7 @@ def _plans(config, workdir, experiment):
     workdir = pathlib.Path(workdir)
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
-        evaluation.extras(plan.config)  # what is missing is said before hours of training
+        evaluation.require(plan.config)  # what is missing is said before hours of training
         return [(plan, sweeping.open_workdir(workdir, plan.config))]
     plans = {
         name: planning.make(
@@ -52,9 +52,9 @@ def _plans(config, workdir, experiment):
         )
         for name, own in experiment.variants(config).items()
     }
-    sweeping.open_workdir(workdir, config | {VARIANTS: list(plans)})
     for plan in plans.values():
-        evaluation.extras(plan.config)
+        evaluation.require(plan.config)
+    sweeping.open_workdir(workdir, config | {VARIANTS: list(plans)})
     return [
         (plan, sweeping.open_workdir(workdir / name, plan.config)) for name, plan in plans.items()
     ]

@@ -67,19 +67,26 @@ def extras(config):
       config: with `evaluation.fresh_critic_steps` and `evaluation.lpips`, a path, either optional.
 
     Raises:
-      ValueError: a number of steps that is none, weights that are missing or damaged, or fewer test
-        vectors than can be measured.
+      ValueError: a number of steps that is none, or weights that are missing or damaged.
     """
     asked = config["evaluation"]
     steps = asked.get("fresh_critic_steps", 0)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise ValueError(f"evaluation.fresh_critic_steps must be an integer from 0, got {steps!r}")
+    return Extras(steps, lpips.load(asked["lpips"]) if asked.get("lpips") else None)
+
+
+def require(config):
+    """Raises ValueError where the evaluation of a configuration could not be carried out.
+
+    That is what `extras` raises, and fewer test vectors than can be measured.
+    """
+    critic_steps = extras(config).critic_steps
     source = sources.of_config(config["data"], split="test")
-    count = min(asked["limit"] or len(source), len(source))
-    fewest = max(realism.FEWEST_VECTORS, fresh_critic.FEWEST if steps else 0)
+    count = min(config["evaluation"]["limit"] or len(source), len(source))
+    fewest = max(realism.FEWEST_VECTORS, fresh_critic.FEWEST if critic_steps else 0)
     if source.kind == "vector" and count < fewest:
         raise ValueError(f"evaluation.limit leaves {count} vectors, needed are {fewest}")
-    return Extras(steps, lpips.load(asked["lpips"]) if asked.get("lpips") else None)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ class Condition:
       lambda_d, lambda_p: weights of Eq. 62; where a target is set, the weights it starts from.
       name: where its metrics are recorded.
       targets: of `objective.TERMS`; inf where there is none.
-      span: the λ_p that a step of this condition draws from, its own if they are equal.
+      span: the ends of the λ_p that a step of this condition draws from; None for its own alone.
     """
 
     lambda_d: float
