@@ -12,7 +12,7 @@ import numpy as np
 from synjax.codec import bitstream, tables
 from synjax.data import pipeline
 from synjax.theory import finite
-from synjax.training import loop, state
+from synjax.training import loop, mesh, state
 
 
 def measure(plan, repeats):
@@ -53,16 +53,18 @@ def _median(function, repeats):
 
 def _step(plan, stage, params, repeats):
     objective = plan.objective(stage, np.asarray(params["synthesis"]["klt"]))
-    step_fn, transformation = loop.compiled(objective, stage)
-    x, real = next(loop.batches(plan.source, stage, plan.config["data"]["augment"], plan.seed, 0))
+    devices = mesh.make()
+    step_fn, transformation = loop.compiled(objective, stage, devices)
+    augment = plan.config["data"]["augment"]
+    x, real = next(loop.batches(plan.source, stage, augment, plan.seed, 0, devices))
     spec = jax.ShapeDtypeStruct(x.shape, x.dtype)
     critic = objective.perception.init(jax.random.key(0), spec)
-    held = [state.create(params, transformation, critic, plan.seed)]
+    held = [devices.place_state([state.create(params, transformation, critic, plan.seed)])]
     conditions = stage.conditions
-    lambda_d = np.full(conditions, plan.trials[0].lambda_d, np.float32)
-    lambda_p = np.full(conditions, plan.trials[-1].lambda_p, np.float32)
+    lambda_d = np.full((1, conditions), plan.trials[0].lambda_d, np.float32)
+    lambda_p = np.full((1, conditions), plan.trials[-1].lambda_p, np.float32)
     levels = np.full(conditions, plan.codec.levels, np.int32)
-    targets = np.full((conditions, 3), np.inf, np.float32)
+    targets = np.full((1, conditions, 3), np.inf, np.float32)
 
     def once():
         held[0], metrics = step_fn(held[0], x, real, lambda_d, lambda_p, levels, targets)
@@ -77,7 +79,8 @@ def _step(plan, stage, params, repeats):
 
 def _input(plan, repeats):
     stage = plan.runs[0].stage
-    read = loop.batches(plan.source, stage, plan.config["data"]["augment"], plan.seed, 0)
+    augment = plan.config["data"]["augment"]
+    read = loop.batches(plan.source, stage, augment, plan.seed, 0, mesh.make())
     count = 20
     seconds = _median(lambda: [next(read) for _ in range(count)], repeats)
     return {"input_examples_per_s": round(count * stage.batch / seconds)}

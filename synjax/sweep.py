@@ -1,4 +1,4 @@
-"""A sweep: the grid's runs, one after another, restartable at any moment."""
+"""A sweep: the grid's runs, one after another or in stacks, restartable at any moment."""
 
 import dataclasses
 import json
@@ -6,12 +6,11 @@ import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from synjax import objective as terms
 from synjax import records
-from synjax.training import checkpoint, loop, state, step
+from synjax.training import checkpoint, loop, mesh, state, step
 
 CONFIG = "config.json"
 FAILED = "failed.json"
@@ -33,12 +32,8 @@ class Outcome:
 
 
 def _outcome(final):
-    """On the host: arrays that a step returned are tied to a device, and the next stage would be
-    compiled once for those and again for its own.
-    """
-    return Outcome(
-        params=jax.device_get(final.average), weights=np.exp(jax.device_get(final.multipliers))
-    )
+    """What the state after the last step, of numpy arrays, leaves."""
+    return Outcome(params=final.average, weights=np.exp(final.multipliers))
 
 
 def open_workdir(workdir, config):
@@ -101,19 +96,22 @@ def _require_finished(directory, done, stage):
 class Trainer:
     """Trains the runs of a plan; compiled steps are shared by all runs of a stage."""
 
-    def __init__(self, plan, workdir, progress, only_read=False):
+    def __init__(self, plan, workdir, progress, only_read=False, devices=None):
         """Nothing is trained yet.
 
         Args:
           plan: `training.plan.Plan`.
           workdir: from `open_workdir`.
-          progress: called as progress(run, steps done, metrics) after every step.
+          progress: called as progress(run, steps done, metrics) after every step; of runs that
+            train at once, with the first of them and the means over all.
           only_read: refuse to train what is not finished; nothing is written.
+          devices: `training.mesh.Devices`; all there are along 'data', where none are given.
         """
         self._plan = plan
         self._only_read = only_read
         self._workdir = pathlib.Path(workdir)
         self._progress = progress
+        self._devices = devices or mesh.make()
         self._compiled = {}
         self._initial = {}
 
@@ -127,12 +125,17 @@ class Trainer:
           ValueError: `only_read` and a run is not finished, or its checkpoints are damaged.
         """
         outcomes = {}
-        for run in self._plan.runs:
-            parent = outcomes.get(run.parent)
-            if parent is not None and parent.failure:
-                outcomes[run.name] = Outcome(failure=parent.failure)
-                continue
-            outcomes[run.name] = self._train(run, parent)
+        for runs in stacks(self._plan.runs, self._devices.capacity):
+            parents = [outcomes.get(run.parent) for run in runs]
+            todo = []
+            for run, parent in zip(runs, parents, strict=True):
+                failure = (parent and parent.failure) or self._failure(run)
+                if failure:
+                    outcomes[run.name] = Outcome(failure=failure)
+                else:
+                    todo.append((run, parent))
+            if todo:
+                outcomes |= self._train(*zip(*todo, strict=True))
         return outcomes
 
     def _directory(self, run):
@@ -142,56 +145,90 @@ class Trainer:
             return self._workdir / shared / self._plan.encoder_hash(run)
         return self._workdir / run.name
 
-    def _train(self, run, parent):
-        directory = self._directory(run)
-        failed = directory / FAILED
-        if failed.exists():
-            return Outcome(failure=json.loads(failed.read_text())["reason"])
-        done = checkpoint.steps_done(directory / "checkpoints")
+    def _failure(self, run):
+        """Why a run was given up in an earlier call, or None."""
+        failed = self._directory(run) / FAILED
+        return json.loads(failed.read_text())["reason"] if failed.exists() else None
+
+    def _train(self, runs, parents):
+        """Outcomes, by name, of runs that fit one stack."""
+        stage, seed = runs[0].stage, runs[0].seed
         if self._only_read:
-            _require_finished(directory, done, run.stage)
-        if run.seed not in self._initial:
-            self._initial[run.seed] = self._plan.initial_params(run.seed)
-        params = self._initial[run.seed] if parent is None else parent.params
-        step_fn, transformation, objective = self._stage(run.stage)
-        example = self._example(run.stage)
-        critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
-        critic = objective.perception.init(critic_key, example)
-        initial = state.create(params, transformation, critic, run.seed)
-        if parent is not None:  # a target that both stages have is where the first one left it
-            kept = [term in run.stage.targets for term in terms.TERMS]
-            multipliers = np.where(kept, np.log(parent.weights), 0.0).astype(np.float32)
-            initial = initial.replace(multipliers=jnp.asarray(multipliers))
+            for run in runs:
+                directory = self._directory(run)
+                _require_finished(
+                    directory, checkpoint.steps_done(directory / "checkpoints"), stage
+                )
+        if seed not in self._initial:
+            self._initial[seed] = self._plan.initial_params(seed)
+        initial = [
+            self._initial_state(run, parent) for run, parent in zip(runs, parents, strict=True)
+        ]
         if self._only_read:
             # Not by the loop, which opens the records and would train on from an older checkpoint.
-            with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:
-                final, done = checkpoints.restore(initial)
-            _require_finished(directory, done, run.stage)
-            return _outcome(final)
-        shared = directory != self._workdir / run.name
-        home = directory if shared else self._workdir
-        opened = {c.name: records.Record(home / c.name) for c in run.conditions}
+            return {
+                run.name: self._read(run, target) for run, target in zip(runs, initial, strict=True)
+            }
+        jobs = [
+            loop.Job(
+                run.conditions, state, self._directory(run) / "checkpoints", self._records(run)
+            )
+            for run, state in zip(runs, initial, strict=True)
+        ]
         try:
-            final = loop.train(
-                stage=run.stage,
-                conditions=run.conditions,
+            finals = loop.train(
+                stage=stage,
+                jobs=jobs,
                 grid=self._plan.codec.grid,
-                step_fn=step_fn,
-                initial=initial,
+                step_fn=self._stage(stage)[0],
                 source=self._plan.source,
                 data=self._plan.config["data"]["augment"],
-                seed=run.seed,
-                directory=directory / "checkpoints",
-                records=opened,
-                progress=lambda done, metrics: self._progress(run, done, metrics),
+                seed=seed,
+                devices=self._devices,
+                progress=lambda done, metrics: self._progress(runs[0], done, metrics),
             )
-        except loop.Diverged as error:
-            failed.parent.mkdir(parents=True, exist_ok=True)
-            failed.write_text(json.dumps({"reason": str(error), "time": time.time()}) + "\n")
-            return Outcome(failure=str(error))
         finally:
-            for record in opened.values():
-                record.close()
+            for job in jobs:
+                for record in job.records.values():
+                    record.close()
+        return {run.name: self._outcome(run, f) for run, f in zip(runs, finals, strict=True)}
+
+    def _outcome(self, run, final):
+        if not isinstance(final, loop.Diverged):
+            return _outcome(final)
+        if mesh.is_first():
+            text = json.dumps({"reason": str(final), "time": time.time()}) + "\n"
+            (self._directory(run) / FAILED).write_text(text)
+        return Outcome(failure=str(final))
+
+    def _initial_state(self, run, parent):
+        """The state before a run's first step, of numpy arrays."""
+        params = self._initial[run.seed] if parent is None else parent.params
+        _, transformation, objective = self._stage(run.stage)
+        critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
+        critic = objective.perception.init(critic_key, self._example(run.stage))
+        initial = jax.device_get(state.create(params, transformation, critic, run.seed))
+        if parent is None:
+            return initial
+        # A target that both stages have is where the first one left it.
+        kept = [term in run.stage.targets for term in terms.TERMS]
+        multipliers = np.where(kept, np.log(parent.weights), 0.0).astype(np.float32)
+        return initial.replace(multipliers=multipliers)
+
+    def _records(self, run):
+        if not mesh.is_first():
+            return {}
+        directory = self._directory(run)
+        shared = directory != self._workdir / run.name
+        home = directory if shared else self._workdir
+        return {c.name: records.Record(home / c.name) for c in run.conditions}
+
+    def _read(self, run, target):
+        """The outcome of a finished run."""
+        directory = self._directory(run)
+        with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:
+            final, done = checkpoints.restore(target)
+        _require_finished(directory, done, run.stage)
         return _outcome(final)
 
     def _stage(self, stage):
@@ -200,7 +237,7 @@ class Trainer:
             first = next(iter(self._initial.values()))
             axes = jax.device_get(first["synthesis"]["klt"])
             objective = self._plan.objective(stage, axes)
-            step_fn, transformation = loop.compiled(objective, stage)
+            step_fn, transformation = loop.compiled(objective, stage, self._devices)
             self._compiled[stage.name] = step_fn, transformation, objective
         return self._compiled[stage.name]
 
@@ -208,3 +245,25 @@ class Trainer:
         codec = self._plan.codec
         sizes = (stage.crop,) * codec.rank
         return jax.ShapeDtypeStruct((stage.batch, *sizes, codec.channels), "float32")
+
+
+def stacks(runs, capacity):
+    """Runs that are trained at once: of one stage and seed, with equally many conditions.
+
+    Args:
+      runs: of a plan.
+      capacity: at most so many at once; None for no limit.
+
+    Returns:
+      List of lists of runs, in which parents come first.
+    """
+    grouped = {}
+    for run in runs:
+        alike = run.parent is not None, run.stage.name, run.seed, len(run.conditions)
+        grouped.setdefault(alike, []).append(run)
+    found = []
+    for alike in sorted(grouped, key=lambda alike: alike[0]):
+        group = grouped[alike]
+        size = capacity or len(group)
+        found += [group[first : first + size] for first in range(0, len(group), size)]
+    return found

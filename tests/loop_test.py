@@ -41,10 +41,10 @@ def compiled_once():
     steps, initial, patch = {}, {}, pytest.MonkeyPatch()
     compiled, initial_params = loop.compiled, plan.Plan.initial_params
 
-    def shared(objective, stage):
-        key = (objective.codec, stage)
+    def shared(objective, stage, devices):
+        key = (objective.codec, stage, devices)
         if key not in steps:
-            steps[key] = compiled(objective, stage)
+            steps[key] = compiled(objective, stage, devices)
         return steps[key]
 
     def once(self, seed):
@@ -151,12 +151,12 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
     asked["evaluation"]["limit"] = 512
     compiled = loop.compiled
 
-    def poisoned(objective, stage):
-        function, transformation = compiled(objective, stage)
+    def poisoned(objective, stage, devices):
+        function, transformation = compiled(objective, stage, devices)
 
         def step(state, x, real, lambda_d, lambda_p, level, targets):
             state, metrics = function(state, x, real, lambda_d, lambda_p, level, targets)
-            if stage.name == "perception" and lambda_d[0] > 20 and lambda_p[0] > 0:
+            if stage.name == "perception" and lambda_d[0, 0] > 20 and lambda_p[0, 0] > 0:
                 metrics["loss"] = metrics["loss"] * np.nan
             return state, metrics
 

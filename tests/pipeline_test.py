@@ -60,12 +60,11 @@ def test_a_restart_continues_exactly_where_the_run_was_cut(source, options, thre
 
 
 @both_kinds
-@pytest.mark.parametrize("count", [2, 3])
-def test_process_shards_are_the_interleaved_rows_of_one_global_batch(source, options, count):
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4, 5], [6, 7, 11], [3]])
+def test_some_rows_of_a_batch_are_those_rows_of_the_whole_batch(source, options, rows):
     whole = batches(source, 4, **options)
-    for p in range(count):
-        shard = batches(source, 3, **options, start_step=1, process_index=p, process_count=count)
-        np.testing.assert_array_equal(shard, whole[1:, p::count])
+    some = batches(source, 3, **options, start_step=1, rows=rows)
+    np.testing.assert_array_equal(some, whole[1:, rows])
 
 
 def test_no_two_rows_are_the_same():
@@ -141,10 +140,9 @@ def test_photographs_are_drawn_by_their_pixels_up_to_the_cap():
         (PHOTOS, {"scale_range": (0.0, 1.0)}, "0 < low <= high <= 1"),
         (PHOTOS, {"scale_range": (0.9, 0.5)}, "0 < low <= high <= 1"),
         (PHOTOS, {"scale_range": (0.5, 2.0)}, "0 < low <= high <= 1"),
-        (PHOTOS, {"process_count": 5}, "batch 12 must be a positive multiple of 5 processes"),
-        (PHOTOS, {"batch": 0}, "batch 0 must be a positive multiple of 1 processes"),
-        (PHOTOS, {"process_count": 0}, "process_count must be at least 1"),
-        (PHOTOS, {"process_index": 2, "process_count": 2}, "process_index must be in 0..1"),
+        (PHOTOS, {"batch": 0}, "batch must be at least 1, got 0"),
+        (PHOTOS, {"rows": []}, "rows must be some of 0..11, got []"),
+        (PHOTOS, {"rows": [3, 12]}, "rows must be some of 0..11, got [3, 12]"),
         (PHOTOS, {"start_step": -1}, "start_step must be in"),
         (PHOTOS, {"seed": -1}, "seed must be in"),
         (PHOTOS, {"threads": -1}, "threads must not be negative"),

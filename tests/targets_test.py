@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from synjax import sweep
-from synjax.training import loop, plan, step
+from synjax.training import loop, mesh, plan, step
 
 INF = math.inf
 
@@ -118,11 +118,12 @@ def test_lambda_p_grows_to_its_value_during_the_warm_up(tiny_config):
         stage = loop.dataclasses.replace(run.stage, lambda_p_warmup=warmup)
         params = made.initial_params(0)
         objective = made.objective(stage, np.asarray(params["synthesis"]["klt"]))
-        function, transformation = loop.compiled(objective, stage)
-        held = loop.state.create(params, transformation, {}, 0)
-        x, real = next(loop.batches(made.source, stage, {}, 0, 0))
-        arguments = np.float32([7.2]), np.float32([100.0]), np.int32([1])
-        _, metrics = function(held, x, real, *arguments, np.full((1, 3), INF, np.float32))
+        devices = mesh.make()
+        function, transformation = loop.compiled(objective, stage, devices)
+        held = devices.place_state([loop.state.create(params, transformation, {}, 0)])
+        x, real = next(loop.batches(made.source, stage, {}, 0, 0, devices))
+        arguments = np.float32([[7.2]]), np.float32([[100.0]]), np.int32([1])
+        _, metrics = function(held, x, real, *arguments, np.full((1, 1, 3), INF, np.float32))
         losses.append(metrics)
     share = losses[1]["perception"] * 100.0 / 4
     without = losses[1]["rate"] + 7.2 * losses[1]["distortion"]

@@ -6,7 +6,7 @@ have read, and sharded by row, so any number of processes reads the same global 
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
@@ -91,30 +91,31 @@ def train_batches(
     scale_range: tuple[float, float] = (0.5, 1.0),
     recolour: float = 0.0,
     seed: int,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | None = None,
     start_step: int = 0,
     threads: int = 2,
 ) -> Iterator[np.ndarray]:
     """Endless training batches: random crops of images, or consecutive samples of vectors.
 
-    Image batches are float32 [batch / process_count, crop, crop, 3] in [0, 1]: a photograph drawn
-    in proportion to min(pixels, PIXEL_CAP), reduced by a factor uniform in `scale_range` (raised
+    Image batches are float32 [len(rows), crop, crop, 3] in [0, 1]: a photograph drawn in
+    proportion to min(pixels, PIXEL_CAP), reduced by a factor uniform in `scale_range` (raised
     where the photograph is too small for it), cropped, flipped and transposed at random, and given
     other colours where `recolour`, the strength of that, is positive. Vector
-    batches are float32 [batch / process_count, n]: independent samples need no shuffling, so
+    batches are float32 [len(rows), n]: independent samples need no shuffling, so
     batch k holds samples o + k * batch, ... modulo the source's length, `seed` choosing o. A finite
     data set is in a random order of its own, which every epoch repeats, shifted against the batches
     by what `batch` leaves of the length.
 
-    Batch k is a pure function of (seed, k, process); `start_step` is the k of the first one.
-    Process p holds rows p, p + process_count, ... of the batch that a single process would read.
+    Batch k is a pure function of (seed, k); `start_step` is the k of the first one, and `rows` are
+    those of its rows 0..batch-1 that are wanted here (None: all), so that any number of processes
+    reads the same global batches.
     `threads` batches are prepared at once ahead of their use (0: in the caller's thread).
 
     Raises ValueError, before the first batch, for numbers out of range, a crop that does not fit
-    every photograph, a batch that the processes cannot share equally, an unreadable photograph.
+    every photograph, rows that the batch does not have, an unreadable photograph.
     """
-    _require_numbers(batch, seed, process_index, process_count, start_step, threads)
+    _require_numbers(batch, seed, start_step, threads)
+    rows = _rows(batch, rows)
     if source.kind == "image":
         images = [source[i] for i in range(len(source))]
         names = [source.name(i) for i in range(len(source))]
@@ -123,17 +124,17 @@ def train_batches(
             raise ValueError(f"recolour must not be negative, got {recolour}")
         draws = grain.MapDataset.range(STEPS * batch)
         draws = draws.random_map(RandomCrop(images, crop, tuple(scale_range), recolour), seed=seed)
-        shard = draws[process_index::process_count]
-        batches = shard.batch(batch // process_count, batch_fn=_stack)
+        batches = grain.MapDataset.range(STEPS).map(
+            lambda step: _stack([draws[step * batch + row] for row in rows])
+        )
     else:
         if crop is not None:
             raise ValueError(f"crop must be None for a source of vectors, got {crop}")
         if batch > len(source):
             raise ValueError(f"batch {batch} is larger than the source: {len(source)} samples")
         offset = np.random.default_rng(seed).integers(len(source))
-        rows = offset + np.arange(process_index, batch, process_count)
         batches = grain.MapDataset.range(STEPS).map(
-            lambda step: source.rows((step * batch + rows) % len(source))
+            lambda step: source.rows((step * batch + offset + rows) % len(source))
         )
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     return iter(batches[start_step:].to_iter_dataset(options))
@@ -180,13 +181,16 @@ def _stack(images: list[np.ndarray]) -> np.ndarray:
     return np.stack(images) / np.float32(255)  # [B, H, W, 3] in [0, 1]
 
 
-def _require_numbers(batch, seed, process_index, process_count, start_step, threads):
-    if process_count < 1:
-        raise ValueError(f"process_count must be at least 1, got {process_count}")
-    if not 0 <= process_index < process_count:
-        raise ValueError(f"process_index must be in 0..{process_count - 1}, got {process_index}")
-    if batch < 1 or batch % process_count:
-        raise ValueError(f"batch {batch} must be a positive multiple of {process_count} processes")
+def _rows(batch, rows):
+    rows = np.arange(batch) if rows is None else np.asarray(rows)
+    if rows.ndim != 1 or not rows.size or rows.min() < 0 or rows.max() >= batch:
+        raise ValueError(f"rows must be some of 0..{batch - 1}, got {rows.tolist()}")
+    return rows
+
+
+def _require_numbers(batch, seed, start_step, threads):
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, got {batch}")
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must be in 0..{2**32 - 1}, got {seed}")
     if not 0 <= start_step < STEPS:

@@ -1,18 +1,23 @@
 """The one training loop: read a batch, step, log the step before, checkpoint."""
 
+import contextlib
 import dataclasses
 import math
 import time
 
 import jax
 import numpy as np
+import optax
 from absl import logging
 
 from synjax import objective as terms
 from synjax.codec import rounding
 from synjax.data import pipeline
 from synjax.perception import build as perception
-from synjax.training import checkpoint, state, step
+from synjax.training import checkpoint, mesh, state, step
+
+
+DUAL_RATE_END = 0.1  # of the dual rate, at the last step
 
 
 class Diverged(RuntimeError):
@@ -59,7 +64,7 @@ class Stage:
       targets: term of `objective.TERMS` → what it may be at most (Eq. 61): one number, or one for
         every λ_d ("distortion", "rate") or λ_p ("perception"). Its weight is then found by dual
         ascent, from the one of the sweep.
-      dual_rate: see `step.ascend`.
+      dual_rate: see `step.ascend`; it decays as the learning rate does, to a tenth.
     """
 
     name: str
@@ -189,8 +194,11 @@ def lambda_p_of(condition, grid, seed, index):
     return grid.between(*condition.span, generator.random())
 
 
-def compiled(objective, stage):
-    """The jitted step and the optimiser of a stage: made once, used by every run of the stage."""
+def compiled(objective, stage, devices):
+    """The jitted step and the optimiser of a stage: made once, used by every run of the stage.
+
+    The step is one of stacks, see `mesh.Devices.compile`.
+    """
     transformation = state.optimizer(
         learning_rate=stage.learning_rate,
         steps=stage.steps,
@@ -202,111 +210,182 @@ def compiled(objective, stage):
         transformation,
         balance=stage.balance,
         decay=stage.decay,
-        dual_rate=stage.dual_rate if stage.targets else 0.0,
+        # A multiplier that still moves when the learning rate has gone moves nothing.
+        dual_rate=optax.cosine_decay_schedule(stage.dual_rate, stage.steps, DUAL_RATE_END)
+        if stage.targets
+        else None,
         lambda_p_warmup=stage.lambda_p_warmup,
     )
-    return jax.jit(function, donate_argnums=0), transformation
+    return devices.compile(function), transformation
 
 
-def batches(source, stage, data, seed, start):
-    """Iterator of (x, real) from step `start` on."""
+def batches(source, stage, data, seed, start, devices):
+    """Iterator of (x, real) from step `start` on, on the devices."""
     options = dict(data) if source.kind == "image" else {}
     if source.kind == "image":
         options["crop"] = stage.crop
-    read = pipeline.train_batches(source, batch=stage.batch, seed=seed, start_step=start, **options)
+    options |= {"batch": stage.batch, "start_step": start, "rows": devices.rows(stage.batch)}
+
+    def read(seed):
+        for x in pipeline.train_batches(source, seed=seed, **options):
+            yield devices.place_batch(x, stage.batch)
+
     if stage.real == "paired" or not stage.members:
-        yield from ((x, x) for x in read)
+        yield from ((x, x) for x in read(seed))
         return
     # Another seed draws other examples: an independent sample of the same source.
-    other = pipeline.train_batches(
-        source, batch=stage.batch, seed=seed + 1_000_003, start_step=start, **options
-    )
-    yield from zip(read, other, strict=True)
+    yield from zip(read(seed), read(seed + 1_000_003), strict=True)
 
 
-def train(
-    *,
-    stage,
-    conditions,
-    grid,
-    step_fn,
-    initial,
-    source,
-    data,
-    seed,
-    directory,
-    records,
-    progress,
-):
-    """Trains one set of parameters, or continues where an earlier call was interrupted.
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run of a stack: a set of parameters to train.
+
+    Attributes:
+      conditions: tuple of `Condition` that the parameters serve.
+      initial: `TrainState` before the first step, of numpy arrays.
+      directory: for checkpoints.
+      records: dict from a condition's name to its `records.Record`; empty to record nothing.
+    """
+
+    conditions: tuple[Condition, ...]
+    initial: state.TrainState
+    directory: object
+    records: dict
+
+
+def train(*, stage, jobs, grid, step_fn, source, data, seed, devices, progress):
+    """Trains a stack of runs, or continues where an earlier call was interrupted.
+
+    All see the same batches and the same noise, so that their differences are not of sampling. One
+    that diverges stops alone.
 
     Args:
       stage: `Stage`.
-      conditions: list of `Condition` that the parameters serve.
+      jobs: list of `Job`, with equally many conditions.
       grid: `codec.modulation.Grid` of the codec.
       step_fn: from `compiled`.
-      initial: `TrainState` before the first step.
       source: of training examples.
       data: options of the input pipeline.
       seed: of batches, noise and schedule.
-      directory: for checkpoints.
-      records: dict from a condition's name to its `records.Record`.
-      progress: called with (steps done, metrics of a step) now and then.
+      devices: `mesh.Devices`.
+      progress: called with (steps done, mean metrics of a step) now and then.
 
     Returns:
-      The final `TrainState`.
+      For every job its final `TrainState` of numpy arrays, or the `Diverged` that ended it; its
+      last good checkpoint stays.
 
     Raises:
-      Diverged: a loss stopped being finite; the last good checkpoint stays.
       ValueError: checkpoints exist and none is whole.
     """
-    with checkpoint.Checkpoints(directory) as checkpoints:
-        restored, start = checkpoints.restore(initial)
-        current = initial if restored is None else restored
-        for record in records.values():
-            record.resume(start, stage.name)
+    devices.require_batch(f"stages.{stage.name}.batch", stage.batch)
+    with contextlib.ExitStack() as opened:
+        saved = [opened.enter_context(checkpoint.Checkpoints(job.directory)) for job in jobs]
+        found = [each.restore(job.initial) for each, job in zip(saved, jobs, strict=True)]
+        results = [job.initial if s is None else s for (s, _), job in zip(found, jobs, strict=True)]
+        for start in sorted({start for _, start in found if start < stage.steps}):
+            places = [place for place, (_, own) in enumerate(found) if own == start]
+            stack = _Stack(stage, [jobs[p] for p in places], grid, devices, progress)
+            finals = stack.advance(
+                step_fn,
+                [results[p] for p in places],
+                [saved[p] for p in places],
+                batches(source, stage, data, seed, start, devices),
+                range(start, stage.steps),
+                seed,
+            )
+            for place, final in zip(places, finals, strict=True):
+                results[place] = final
+    return results
+
+
+class _Stack:
+    """Runs that train in step: what is still finite among them, and their records."""
+
+    def __init__(self, stage, jobs, grid, devices, progress):
+        self._stage, self._jobs, self._grid = stage, jobs, grid
+        self._devices, self._progress = devices, progress
+        self._diverged = {}  # place among the jobs -> Diverged
+
+    def advance(self, step_fn, states, saved, read, steps, seed):
+        """Takes the steps, with a checkpoint of every run now and then; the final states."""
+        stage, count = self._stage, len(self._jobs)
+        for job in self._jobs:
+            for record in job.records.values():
+                record.resume(steps.start, stage.name)
+        current = self._devices.place_state(states)
         pending = None  # metrics of the step before, fetched while this one runs
-
-        def settle(pending):
-            index, chosen, lambda_p, levels, metrics, began = pending
-            metrics = jax.device_get(metrics)
-            seconds = time.monotonic() - began
-            for place, which in enumerate(chosen):
-                condition = conditions[which]
-                values = {
-                    name: float(value[place] if np.ndim(value) else value)
-                    for name, value in metrics.items()
-                }
-                values |= {"lambda_d": condition.lambda_d, "lambda_p": float(lambda_p[place])}
-                values |= {"level": int(levels[place]), "seconds": seconds}
-                records[condition.name].write(index, stage.name, values)
-            means = {name: float(np.mean(value)) for name, value in metrics.items()}
-            bad = sorted(name for name, value in means.items() if not math.isfinite(value))
-            if bad:
-                reason = f"{', '.join(bad)} not finite at step {index} of stage {stage.name}"
-                logging.warning("diverged: %s", reason)
-                raise Diverged(reason)
-            progress(index + 1, means)
-
-        read = batches(source, stage, data, seed, start) if start < stage.steps else None
-        for index in range(start, stage.steps):
-            chosen, levels = schedule(seed, index, len(conditions), stage)
+        for index in steps:
+            chosen, inputs = self._inputs(index, seed)
             x, real = next(read)
-            lambda_d = np.array([conditions[c].lambda_d for c in chosen], np.float32)
-            lambda_p = np.array(
-                [lambda_p_of(conditions[c], grid, seed, index) for c in chosen], np.float32
-            )
-            targets = np.array([conditions[c].targets for c in chosen], np.float32)
             began = time.monotonic()
-            current, metrics = step_fn(
-                current, x, real, lambda_d, lambda_p, levels.astype(np.int32), targets
-            )
+            current, metrics = step_fn(current, x, real, *inputs)
+            if mesh.needs_blocking():
+                jax.block_until_ready(metrics)
             if pending is not None:
-                settle(pending)
-            pending = (index, chosen, lambda_p, levels, metrics, began)
+                self._settle(*pending)
+            pending = (index, chosen, inputs, metrics, began)
             done = index + 1
             if done % stage.checkpoint_every == 0 or done == stage.steps:
-                settle(pending)  # nothing that is not finite is ever saved
+                self._settle(*pending)  # nothing that is not finite is ever saved
                 pending = None
-                checkpoints.save(done, current, {"stage": stage.name, "seed": seed})
-    return current
+                for place in self._alive():
+                    states[place] = self._devices.fetch(current, place)
+                    saved[place].save(done, states[place], {"stage": stage.name, "seed": seed})
+            if len(self._diverged) == count:
+                break
+        return [self._diverged.get(place, states[place]) for place in range(count)]
+
+    def _alive(self):
+        return [place for place in range(len(self._jobs)) if place not in self._diverged]
+
+    def _inputs(self, index, seed):
+        """The conditions of a step [G]; its λ_d, λ_p [T, G], levels [G], targets [T, G, 3]."""
+        width = len(self._jobs[0].conditions)
+        chosen, levels = schedule(seed, index, width, self._stage)
+        rows = [[job.conditions[c] for c in chosen] for job in self._jobs]
+        rows += rows[-1:] * (self._devices.padded(len(rows)) - len(rows))
+
+        def table(value):
+            return np.array([[value(condition) for condition in row] for row in rows], np.float32)
+
+        return chosen, (
+            table(lambda condition: condition.lambda_d),
+            table(lambda condition: lambda_p_of(condition, self._grid, seed, index)),
+            levels.astype(np.int32),
+            table(lambda condition: condition.targets),
+        )
+
+    def _settle(self, index, chosen, inputs, metrics, began):
+        """Records a step, and notes what is no longer finite."""
+        metrics = jax.device_get(metrics)
+        seconds = time.monotonic() - began
+        _, lambda_p, levels, _ = inputs
+        means = []
+        for place in self._alive():
+            job, own = self._jobs[place], {name: value[place] for name, value in metrics.items()}
+            for group, which in enumerate(chosen):
+                condition = job.conditions[which]
+                values = {
+                    name: float(value[group] if np.ndim(value) else value)
+                    for name, value in own.items()
+                }
+                values |= {
+                    "lambda_d": condition.lambda_d,
+                    "lambda_p": float(lambda_p[place, group]),
+                    "level": int(levels[group]),
+                    "seconds": seconds,
+                }
+                if job.records:
+                    job.records[condition.name].write(index, self._stage.name, values)
+            mean = {name: float(np.mean(value)) for name, value in own.items()}
+            bad = sorted(name for name, value in mean.items() if not math.isfinite(value))
+            if bad:
+                reason = f"{', '.join(bad)} not finite at step {index} of stage {self._stage.name}"
+                logging.warning("diverged: %s", reason)
+                self._diverged[place] = Diverged(reason)
+            else:
+                means.append(mean)
+        if means:
+            names = means[0]
+            self._progress(index + 1, {n: float(np.mean([m[n] for m in means])) for n in names})

@@ -42,7 +42,7 @@ def ascend(multipliers, values, targets, rate):
     return multipliers + rate * jnp.where(jnp.isfinite(targets), excess, 0.0)
 
 
-def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_warmup=0):
+def make(objective, transformation, *, balance, decay, dual_rate=None, lambda_p_warmup=0):
     """Builds the step for one stage.
 
     Args:
@@ -51,7 +51,7 @@ def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_w
       balance: the losses of different λ_d are weighted by λ_d^−balance, so that one set of
         parameters is not ruled by the largest.
       decay: of the moving average, approached as (1 + t) / (10 + t).
-      dual_rate: of `ascend`; 0 for stages without targets.
+      dual_rate: schedule, step → the rate of `ascend`; None for stages without targets.
       lambda_p_warmup: steps in which λ_p grows linearly to its value.
 
     Returns:
@@ -107,10 +107,10 @@ def make(objective, transformation, *, balance, decay, dual_rate=0.0, lambda_p_w
         # In this form the average of what does not change does not change by a single bit.
         average = jax.tree.map(lambda a, p: a + rate * (p - a), state.average, params)
         multipliers = state.multipliers
-        if dual_rate:
+        if dual_rate is not None:
             measured = metrics | {"rate": metrics.get("rate_rounded", metrics["rate"])}
             values = jnp.stack([jnp.asarray(measured[name])[0] for name in terms.TERMS])
-            multipliers = ascend(multipliers, values, held, dual_rate)
+            multipliers = ascend(multipliers, values, held, dual_rate(state.step))
         state = state.replace(
             step=state.step + 1,
             params=params,

@@ -1,0 +1,227 @@
+"""Devices: one mesh ('trial', 'data'), and the only file that knows of shardings.
+
+Trials are spread over 'trial' and batches over 'data'. A stack of trials is one `TrainState` whose
+leaves have a leading axis [T]; each row of the mesh holds T / rows of it, and works on those one by
+one (T / rows = 1) or by `vmap`.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+TRIAL, DATA = "trial", "data"
+# Smaller leaves are not worth a collective of their own.
+SHARDED_SIZE = 2**12
+
+
+def start(distributed):
+    """Joins the processes of a run; before any other use of JAX.
+
+    Args:
+      distributed: "" for a process of its own, "auto" where SLURM, Cloud TPU or Open MPI says who
+        belongs together, or "HOST:PORT,INDEX,COUNT".
+
+    Raises:
+      ValueError: anything else, or processes that do not find each other.
+    """
+    if not distributed:
+        return
+    options = {}
+    if distributed != "auto":
+        try:
+            address, index, count = distributed.split(",")
+            options = {"process_id": int(index), "num_processes": int(count)}
+        except ValueError:
+            raise ValueError(
+                f"distributed is {distributed!r}, must be auto or HOST:PORT,INDEX,COUNT"
+            ) from None
+        options["coordinator_address"] = address
+    try:
+        jax.distributed.initialize(**options)
+    except (RuntimeError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise ValueError(f"distributed {distributed!r}: {first}") from None
+
+
+def is_first():
+    """Whether this process is the one that writes files that all share."""
+    return jax.process_index() == 0
+
+
+def wait(name):
+    """Waits until every process is here; nothing to do for one."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """How trials and batches lie on devices; changes how fast results come, and not the results.
+
+    Attributes:
+      mesh: of axes ('trial', 'data').
+      stack: trials that one device works on at once; None for as many as there are.
+      sharded: whether parameters and the optimiser's state are split over 'data' too, each device
+        holding a part and gathering the rest as a step needs it.
+    """
+
+    mesh: jax.sharding.Mesh
+    stack: int | None = 1
+    sharded: bool = False
+
+    @property
+    def capacity(self):
+        """Trials that are trained at once; None for as many as there are."""
+        return None if self.stack is None else self.stack * self.mesh.shape[TRIAL]
+
+    def padded(self, count):
+        """`count` rounded up to what the mesh's rows share equally."""
+        rows = self.mesh.shape[TRIAL]
+        return -(-count // rows) * rows
+
+    def require_batch(self, name, batch):
+        """Raises ValueError where the devices cannot share a batch equally."""
+        size = self.mesh.shape[DATA]
+        if batch % size:
+            raise ValueError(f"{name} {batch} must be a multiple of the mesh's {size} data devices")
+
+    def rows(self, batch):
+        """The rows of a global batch that this process's devices hold, an increasing int array."""
+        indices = self._sharding(DATA).addressable_devices_indices_map((batch,)).values()
+        return np.unique(np.concatenate([np.arange(batch)[index] for index in indices]))
+
+    def place_batch(self, x, batch):
+        """The rows [b, …] of this process as an array [batch, …] over all devices."""
+        if self.mesh.size == 1:
+            return x
+        places = {row: place for place, row in enumerate(self.rows(batch))}
+
+        def part(index):
+            chosen = [places[row] for row in np.arange(batch)[index[0]]]
+            return x[chosen]
+
+        return jax.make_array_from_callback((batch, *x.shape[1:]), self._sharding(DATA), part)
+
+    def place_state(self, states):
+        """Host trees of T trials, stacked [T, …] and on the devices.
+
+        T is padded with repetitions of the last one to what the mesh's rows share.
+        """
+        states = [*states, *states[-1:] * (self.padded(len(states)) - len(states))]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+        return jax.tree.map(self._place, stacked, self.state_shardings(stacked))
+
+    def _place(self, leaf, sharding):
+        if self.mesh.size == 1:
+            return jax.device_put(leaf)
+        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+    def state_shardings(self, stacked):
+        """The sharding of every leaf of a stack."""
+        size = self.mesh.shape[DATA]
+
+        def of(leaf):
+            axes = [TRIAL] + [None] * (len(leaf.shape) - 1)
+            if self.sharded and np.prod(leaf.shape[1:]) >= SHARDED_SIZE:
+                divisible = [a for a in range(1, len(leaf.shape)) if leaf.shape[a] % size == 0]
+                if divisible:
+                    axes[max(divisible, key=lambda a: leaf.shape[a])] = DATA
+            return self._sharding(*axes)
+
+        return jax.tree.map(of, stacked)
+
+    def compile(self, step):
+        """A step of one trial, jitted for stacks.
+
+        Args:
+          step: from `step.make`.
+
+        Returns:
+          The same function of state [T, …], x and real [B, …], λ_d and λ_p [T, G], levels [G] and
+          targets [T, G, 3]; metrics are [T, G] or [T], whole on every device. The memory of the
+          state is reused.
+        """
+
+        def one(state, x, real, lambda_d, lambda_p, levels, targets):
+            first = jax.tree.map(lambda leaf: leaf[0], (state, lambda_d, lambda_p, targets))
+            state, lambda_d, lambda_p, targets = first
+            results = step(state, x, real, lambda_d, lambda_p, levels, targets)
+            return jax.tree.map(lambda leaf: leaf[None], results)
+
+        def some(state, *arguments):
+            # Not by vmap where there is one: its convolutions would be grouped, and slower.
+            if state.step.shape[0] == 1:
+                return one(state, *arguments)
+            return jax.vmap(step, (0, None, None, 0, 0, None, 0))(state, *arguments)
+
+        if self.mesh.size == 1:
+            return jax.jit(some, donate_argnums=0)
+        spread = some
+        if self.mesh.shape[TRIAL] > 1:
+            over, whole = PartitionSpec(TRIAL), PartitionSpec()
+            spread = jax.shard_map(
+                some,
+                mesh=self.mesh,
+                in_specs=(over, whole, whole, over, over, whole, over),
+                out_specs=over,
+                axis_names={TRIAL},
+                check_vma=False,
+            )
+
+        def on_mesh(state, *arguments):
+            state, metrics = spread(state, *arguments)
+            constrain = jax.lax.with_sharding_constraint
+            state = jax.tree.map(constrain, state, self.state_shardings(state))
+            whole = self._sharding()
+            return state, jax.tree.map(lambda leaf: constrain(leaf, whole), metrics)
+
+        return jax.jit(on_mesh, donate_argnums=0)
+
+    def fetch(self, stacked, index):
+        """Trial `index` of a stack, whole, as a tree of numpy arrays in every process."""
+        one = jax.tree.map(lambda leaf: leaf[index], stacked)
+        if self.mesh.size > 1:
+            one = jax.jit(lambda tree: tree, out_shardings=self._sharding())(one)
+        return jax.device_get(one)
+
+    def _sharding(self, *axes):
+        return NamedSharding(self.mesh, PartitionSpec(*axes))
+
+
+def make(shape="", stack=None, sharded=False):
+    """The devices of this run.
+
+    Args:
+      shape: "TRIALxDATA", or "" for all devices along 'data'.
+      stack: trials that one device works on at once; 0 for as many as there are; None for that on
+        accelerators and 1 on CPU, where convolutions of several trials are slower at once.
+      sharded: see `Devices`.
+
+    Returns:
+      `Devices`.
+
+    Raises:
+      ValueError: a shape that is none, or that has another number of devices than there are.
+    """
+    count = jax.device_count()
+    try:
+        trial, data = (int(size) for size in shape.split("x")) if shape else (1, count)
+    except ValueError:
+        raise ValueError(f"mesh is {shape!r}, must be TRIALxDATA such as 1x8") from None
+    if trial < 1 or data < 1 or trial * data != count:
+        raise ValueError(f"mesh {shape} must have as many devices as there are, {count}")
+    if stack is None:
+        stack = 1 if jax.default_backend() == "cpu" else 0
+    if stack < 0:
+        raise ValueError(f"stack must not be negative, got {stack}")
+    # Sorts and Gram matrices of the perception modules fail under Explicit axes.
+    mesh = jax.make_mesh((trial, data), (TRIAL, DATA), axis_types=(AxisType.Auto,) * 2)
+    return Devices(mesh, stack or None, sharded)
+
+
+def needs_blocking():
+    """Whether every step must be waited for: collectives of CPU processes hang otherwise."""
+    return jax.process_count() > 1 and jax.default_backend() == "cpu"
