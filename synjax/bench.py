@@ -90,7 +90,7 @@ def _coding(plan, params, repeats):
     trial = plan.trials[-1]
     artefact = bitstream.make(plan.codec, params, trial.lambda_d, trial.lambda_p)
     count, rng = 300_000, np.random.default_rng(0)
-    group = artefact.tables[-1]
+    group = list(artefact.tables.values())[-1]
     indices = rng.integers(0, len(group.counts), count).astype(np.int32)
     symbols = np.round(rng.laplace(size=count)).astype(np.int32)
 

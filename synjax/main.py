@@ -26,9 +26,8 @@ import sys
 
 import rich.console
 from absl import flags, logging
-from ml_collections import config_flags
 
-from synjax import bounds, coding, run
+from synjax import bounds, coding, configuration, run
 from synjax.data import pictures
 
 QUICKSTART = "experiments/quickstart.py"
@@ -53,6 +52,8 @@ VERBS = {
     "bench": "Measures training steps, the input pipeline and entropy coding.",
 }
 
+CONFIGURED = ("quickstart", "sweep", "train", "bench")
+
 # What a verb takes beside its flags.
 ARGUMENTS = {
     "compress": ("PICTURE", "STREAM.syn"),
@@ -62,15 +63,26 @@ ARGUMENTS = {
 }
 
 
-def _flags(verb):
-    """The flags of one verb; a fresh set, so that `--help` lists no others."""
+def _flags(verb, in_python=True):
+    """The flags of one verb; a fresh set, so that `--help` lists no others.
+
+    `in_python` is whether a configuration is a Python file, which ml_collections reads.
+    """
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may follow the arguments
-    if verb in ("sweep", "train", "bench", "quickstart"):
+    if verb in CONFIGURED and in_python:
+        try:
+            from ml_collections import config_flags
+        except ModuleNotFoundError:
+            raise ValueError(
+                f"{verb} needs ml_collections for configurations in Python; --config=FILE.json, "
+                "such as the config.json of a sweep, does without"
+            ) from None
         config_flags.DEFINE_config_file(
             "config",
             QUICKSTART if verb in ("quickstart", "bench") else None,
-            "Configuration file, FILE.py or FILE.py:ARGUMENT; --config.KEY=VALUE changes it.",
+            "Configuration file: FILE.py, FILE.py:ARGUMENT, or FILE.json such as the config.json "
+            "of a sweep; --config.KEY=VALUE changes it.",
             lock_config=True,
             flag_values=values,
         )
@@ -136,10 +148,13 @@ def _bounds_flags(values):
 
 
 def _parse(verb, arguments):
-    """Flag values and arguments of a verb, or ValueError in one line."""
-    values = _flags(verb)
+    """Flag values, arguments and configuration of a verb, or ValueError in one line."""
     # An experiment is a configuration that also says what its table must show.
     arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
+    path, overrides = None, {}
+    if verb in CONFIGURED:
+        path, overrides, arguments = configuration.split(arguments)
+    values = _flags(verb, in_python=path is None)
     try:
         rest = values([verb, *arguments], known_only=False)
     except (KeyError, AttributeError) as error:
@@ -153,13 +168,15 @@ def _parse(verb, arguments):
     if not given if "…" in wanted else len(given) != len(wanted):
         raise ValueError(f"{verb} takes {' '.join(wanted)}, got {' '.join(given) or 'nothing'}")
     if "config" in values and values.config is None:
-        raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py")
+        raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py; or FILE.json")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
         if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
             raise ValueError(f"{verb} needs --{name}={form}")
-    return values, given
+    if path is not None:
+        return values, given, configuration.load(path, overrides)
+    return values, given, values.config.to_dict() if "config" in values else None
 
 
 def _joined(arguments):
@@ -177,7 +194,7 @@ def _experiment(arguments, verb):
     """The module of the experiment file, where there is one."""
     named = [a.partition("=")[2] for a in arguments if a.startswith(("--experiment=", "--config="))]
     path = pathlib.Path((named[0] if named else QUICKSTART).partition(":")[0])
-    if (not named and verb != "quickstart") or not path.exists():
+    if (not named and verb != "quickstart") or not path.exists() or path.suffix == ".json":
         return None
     spec = importlib.util.spec_from_file_location("experiment", path)
     module = importlib.util.module_from_spec(spec)
@@ -187,8 +204,7 @@ def _experiment(arguments, verb):
 
 def _dispatch(verb, arguments, console):
     arguments = _joined(arguments)
-    values, given = _parse(verb, arguments)
-    config = values.config.to_dict() if "config" in values else None
+    values, given, config = _parse(verb, arguments)
     experiment = _experiment(arguments, verb)
     if verb == "bench":
         return run.bench(config, values.out, values.repeats, console)

@@ -1,7 +1,8 @@
 """The record of a run: append-only JSON lines, with TensorBoard events beside them.
 
 `record.jsonl` is the truth; the events under `tensorboard/STAGE/` are a view of it, one TensorBoard
-run per stage because every stage counts its steps from zero.
+run per stage because every stage counts its steps from zero. tensorboardX is imported where a
+record is written, so that what only measures or reads does without it.
 """
 
 import json
@@ -11,8 +12,6 @@ import pathlib
 import time
 
 from absl import logging
-from tensorboardX import record_writer
-from tensorboardX.proto import event_pb2, summary_pb2
 
 FILENAME = "record.jsonl"
 
@@ -45,6 +44,8 @@ class Record:
         Raises:
           ValueError: if the stage is no identifier, or a value is neither a number nor text.
         """
+        from tensorboardX.proto import summary_pb2
+
         values = {name: _plain(name, value) for name, value in values.items()}
         events = self._event_writer(stage)
         line = {"step": int(step), "stage": stage}
@@ -67,6 +68,8 @@ class Record:
         Raises:
           ValueError: if the stage is no identifier, or an earlier line is damaged.
         """
+        from tensorboardX.proto import event_pb2
+
         _check_stage(stage)
         lines = self._path.read_bytes().splitlines(keepends=True)
         entries = read(self._path)
@@ -101,6 +104,8 @@ class Record:
         self.close()
 
     def _event_writer(self, stage):
+        from tensorboardX import record_writer
+
         _check_stage(stage)
         if stage not in self._events:
             directory = self._directory / "tensorboard" / stage
@@ -177,5 +182,7 @@ def _unspell(value):
 
 
 def _add_event(writer, **content):
+    from tensorboardX.proto import event_pb2
+
     writer.write(event_pb2.Event(wall_time=time.time(), **content).SerializeToString())
     writer.flush()

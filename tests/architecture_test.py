@@ -21,6 +21,7 @@ FLOORS = {
     "evaluation": 3,
     "sweep": 3,
     "bench": 3,
+    "configuration": 3,
     "bounds": 3,
     "coding": 4,
     "run": 4,

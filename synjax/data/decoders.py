@@ -10,7 +10,6 @@ import io
 import logging
 import math
 
-import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -36,6 +35,8 @@ def png(content):
         raise ValueError("has a transparent colour; allowed are pictures without")
     if content[24] < 16:  # the bit depth, at a fixed place of the header
         return _pixels(image, "PNG")
+    import imagecodecs  # needed here alone
+
     with _decoding("PNG"):
         # Pillow checks all of the file and reads EXIF, but has 16 bits for grey alone.
         image.load()

@@ -17,7 +17,6 @@ import io
 import pathlib
 import warnings
 
-import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -146,6 +145,8 @@ def _encoded(path, x):
             kind = "minisblack" if x.ndim == 2 else "rgb"
             tifffile.imwrite(buffer, x, photometric=kind, compression="zlib", metadata=None)
         elif x.dtype == np.uint16:
+            import imagecodecs  # needed here alone
+
             return imagecodecs.png_encode(x)
         elif suffix == ".webp":
             Image.fromarray(x).save(buffer, "WEBP", lossless=True)

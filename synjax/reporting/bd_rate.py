@@ -8,7 +8,6 @@ already determine: a straight line then.
 
 import dataclasses
 
-import bjontegaard
 import numpy as np
 
 FEWEST = 2  # points of a curve
@@ -50,11 +49,15 @@ def bd_rate(anchor, test):
     −50: half the rate. Averaged over quality as it is measured, so that of a mean squared error the
     coarse end of the curves counts most.
     """
+    import bjontegaard  # the one dependency that only `compare` has
+
     return _delta(anchor, test, "quality", bjontegaard.bd_rate)
 
 
 def bd_quality(anchor, test):
     """Quality that `test` has more than `anchor` at equal rate, in its own unit; a `Delta`."""
+    import bjontegaard
+
     return _delta(anchor, test, "rate", bjontegaard.bd_psnr)
 
 
