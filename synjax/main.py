@@ -29,6 +29,7 @@ from absl import flags, logging
 
 from synjax import bounds, coding, configuration, run
 from synjax.data import pictures
+from synjax.training import mesh
 
 QUICKSTART = "experiments/quickstart.py"
 
@@ -86,6 +87,8 @@ def _flags(verb, in_python=True):
             lock_config=True,
             flag_values=values,
         )
+    if verb in (*CONFIGURED, "evaluate"):
+        _device_flags(values)
     if verb == "bench":
         flags.DEFINE_string("out", "runs/bench.json", "Results file.", flag_values=values)
         flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
@@ -110,6 +113,27 @@ def _flags(verb, in_python=True):
         default = "runs/quickstart" if verb == "quickstart" else None
         flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
     return values
+
+
+def _device_flags(values):
+    """How a sweep is spread over devices, which changes none of its results."""
+    meaning = "Devices as TRIALxDATA: trials over the first, batches over the second. All in one "
+    meaning += "row if it is not given."
+    flags.DEFINE_string("mesh", "", meaning, flag_values=values)
+    meaning = "Trials that a device works on at once; 0 for as many as there are, which is the "
+    meaning += "default on accelerators; on CPU it is 1."
+    flags.DEFINE_integer("stack", None, meaning, lower_bound=0, flag_values=values)
+    meaning = "Split parameters and optimiser over the data devices (fully sharded)."
+    flags.DEFINE_boolean("shard_parameters", False, meaning, flag_values=values)
+    meaning = "Processes of one run: auto (SLURM, Cloud TPU) or HOST:PORT,INDEX,COUNT."
+    flags.DEFINE_string("distributed", "", meaning, flag_values=values)
+
+
+def _devices(values, console):
+    """The devices of the flags; processes but the first fall silent."""
+    mesh.start(values.distributed)
+    console.quiet = not mesh.is_first()
+    return mesh.make(values.mesh, values.stack, values.shard_parameters)
 
 
 def _codec_flags(verb, values):
@@ -225,13 +249,14 @@ def _dispatch(verb, arguments, console):
         return coding.decompress(*given, values.codec, *asked, console)
     if verb == "inspect":
         return coding.inspect(*given, values.codec, console)
+    if verb == "export":
+        return run.export(values.workdir, console)
+    devices = _devices(values, console)
     if verb in ("sweep", "quickstart"):
-        return run.sweep(config, values.workdir, console, experiment)
+        return run.sweep(config, values.workdir, console, experiment, devices)
     if verb == "train":
-        return run.train(config, values.workdir, console, experiment)
-    if verb == "evaluate":
-        return run.evaluate(values.workdir, console)
-    return run.export(values.workdir, console)
+        return run.train(config, values.workdir, console, experiment, devices)
+    return run.evaluate(values.workdir, console, devices)
 
 
 def main(argv):

@@ -5,6 +5,7 @@ import json
 import pathlib
 import time
 
+import jax
 import numpy as np
 
 from synjax import bench as benchmark
@@ -22,6 +23,7 @@ from synjax.reporting import (
     table,
 )
 from synjax.theory import audit as auditing
+from synjax.training import mesh
 from synjax.training import plan as planning
 
 ROWS = "rows.json"
@@ -29,10 +31,18 @@ VARIANTS = "variants"
 CLAIMS = "claims.json"
 
 
-def train(config, workdir, console, experiment=None):
+def train(config, workdir, console, experiment=None, devices=None):
     """Trains every run of a configuration, or what is missing of it; arguments as for `sweep`."""
     for plan, home in _plans(config, workdir, experiment):
-        _train(plan, home, console)
+        _train(plan, home, console, devices)
+
+
+def _open(workdir, config):
+    """`sweep.open_workdir`, by the first process before the others."""
+    if mesh.is_first():
+        sweeping.open_workdir(workdir, config)
+    mesh.wait(f"opened {workdir}")
+    return sweeping.open_workdir(workdir, config)
 
 
 def _plans(config, workdir, experiment):
@@ -45,7 +55,7 @@ def _plans(config, workdir, experiment):
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
         evaluation.require(plan.config)  # what is missing is said before hours of training
-        return [(plan, sweeping.open_workdir(workdir, plan.config))]
+        return [(plan, _open(workdir, plan.config))]
     plans = {
         name: planning.make(
             own | {"name": f"{config['name']}/{name}", "shared_encoders": "../encoders"}
@@ -54,10 +64,8 @@ def _plans(config, workdir, experiment):
     }
     for plan in plans.values():
         evaluation.require(plan.config)
-    sweeping.open_workdir(workdir, config | {VARIANTS: list(plans)})
-    return [
-        (plan, sweeping.open_workdir(workdir / name, plan.config)) for name, plan in plans.items()
-    ]
+    _open(workdir, config | {VARIANTS: list(plans)})
+    return [(plan, _open(workdir / name, plan.config)) for name, plan in plans.items()]
 
 
 def _homes(workdir):
@@ -67,16 +75,16 @@ def _homes(workdir):
     return [workdir] if names is None else [workdir / name for name in names]
 
 
-def _train(plan, workdir, console, only_read=False):
+def _train(plan, workdir, console, devices=None, only_read=False):
     with progress.Progress(console) as bar:
 
         def show(run, done, metrics):
             bar.update(run.name, done, run.stage.steps, progress.describe(metrics))
 
-        return sweeping.Trainer(plan, workdir, show, only_read).train_all()
+        return sweeping.Trainer(plan, workdir, show, only_read, devices).train_all()
 
 
-def sweep(config, workdir, console, experiment=None):
+def sweep(config, workdir, console, experiment=None, devices=None):
     """Trains, evaluates and exports; finishes what an interrupted call left.
 
     Args:
@@ -86,29 +94,37 @@ def sweep(config, workdir, console, experiment=None):
       experiment: module of the experiment, or None. It may have `variants`: config → dict of the
         configurations to compare by name, and `claims`: (table, config) → list of (claim, whether
         it holds, what was measured).
+      devices: `training.mesh.Devices`, as for `sweep.Trainer`.
     """
     began = time.monotonic()
     for plan, home in _plans(config, workdir, experiment):
-        _evaluate(plan, _train(plan, home, console), home, console, again=False)
+        _evaluate(plan, _train(plan, home, console, devices), home, console, again=False)
+    mesh.wait("evaluated")
+    if not mesh.is_first():
+        return
     results = export(workdir, console)
     if hasattr(experiment, "claims"):
         _print_claims(experiment.claims(results, config), pathlib.Path(workdir), console)
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
 
 
-def evaluate(workdir, console):
+def evaluate(workdir, console, devices=None):
     """Evaluates a trained working directory again, whatever rows it holds."""
     for home in _homes(workdir):
         plan = planning.make(sweeping.read_config(home))
-        outcomes = _train(plan, home, console, only_read=True)
+        outcomes = _train(plan, home, console, devices, only_read=True)
         _evaluate(plan, outcomes, home, console, again=True)
-    export(workdir, console)
+    mesh.wait("evaluated")
+    if mesh.is_first():
+        export(workdir, console)
 
 
 def _evaluate(plan, outcomes, workdir, console, again):
     examples = evaluation.subjects(plan.config)
     with progress.Progress(console) as bar:
         for done, trial in enumerate(plan.trials, 1):
+            if done % jax.process_count() != jax.process_index():
+                continue  # another process's share
             directory = workdir / "trials" / trial.name
             path = directory / ROWS
             if path.exists() and not again:

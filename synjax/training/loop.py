@@ -16,7 +16,6 @@ from synjax.data import pipeline
 from synjax.perception import build as perception
 from synjax.training import checkpoint, mesh, state, step
 
-
 DUAL_RATE_END = 0.1  # of the dual rate, at the last step
 
 
