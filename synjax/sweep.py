@@ -11,10 +11,9 @@ import numpy as np
 
 from synjax import objective as terms
 from synjax import records
-from synjax.training import checkpoint, loop, state, step
+from synjax.training import checkpoint, ledger, loop, state, step
 
 CONFIG = "config.json"
-FAILED = "failed.json"
 
 
 @dataclasses.dataclass
@@ -117,8 +116,11 @@ class Trainer:
         self._compiled = {}
         self._initial = {}
 
-    def train_all(self):
+    def train_all(self, known=None):
         """Trains or finishes every run; a run that diverges does not stop the others.
+
+        Args:
+          known: outcomes of runs that are done already, by name.
 
         Returns:
           dict from the run's name to its `Outcome`.
@@ -126,8 +128,10 @@ class Trainer:
         Raises:
           ValueError: `only_read` and a run is not finished, or its checkpoints are damaged.
         """
-        outcomes = {}
+        outcomes = dict(known or {})
         for run in self._plan.runs:
+            if run.name in outcomes:
+                continue
             parent = outcomes.get(run.parent)
             if parent is not None and parent.failure:
                 outcomes[run.name] = Outcome(failure=parent.failure)
@@ -136,15 +140,11 @@ class Trainer:
         return outcomes
 
     def _directory(self, run):
-        """Where a run lives: encoders that other sweeps can use too, under what made them."""
-        shared = self._plan.config.get("shared_encoders")
-        if shared and run.stage.name == "fidelity":
-            return self._workdir / shared / self._plan.encoder_hash(run)
-        return self._workdir / run.name
+        return self._workdir / self._plan.directory(run)
 
     def _train(self, run, parent):
         directory = self._directory(run)
-        failed = directory / FAILED
+        failed = directory / ledger.FAILED
         if failed.exists():
             return Outcome(failure=json.loads(failed.read_text())["reason"])
         done = checkpoint.steps_done(directory / "checkpoints")
