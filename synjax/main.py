@@ -4,6 +4,7 @@
     ./launch.sh sweep               train, evaluate and export a grid of (λ_d, λ_p)
     ./launch.sh train               only train it
     ./launch.sh evaluate            evaluate the checkpoints of a working directory again
+    ./launch.sh status              what of a sweep is done, running, waiting or failed
     ./launch.sh export              write tables and plots from the rows of a working directory
     ./launch.sh compare             BD-rates and one plot of several tables and external results
     ./launch.sh package             write the codec of one trial as a directory of its own
@@ -24,11 +25,13 @@ import os
 import pathlib
 import sys
 
+import jax
 import rich.console
 from absl import flags, logging
 
 from synjax import bounds, coding, configuration, run
 from synjax.data import pictures
+from synjax.launching import launch, slurm, workers
 from synjax.training import mesh
 
 QUICKSTART = "experiments/quickstart.py"
@@ -38,6 +41,7 @@ VERBS = {
     "sweep": "Trains, evaluates and exports a grid; continues where it was interrupted.",
     "train": "Trains the grid of a configuration and stops before evaluating it.",
     "evaluate": "Evaluates a trained working directory again and exports the table.",
+    "status": "Which runs and trials of a sweep are done, running, waiting or failed, and why.",
     "export": "Writes tables and plots from the rows of an evaluated working directory.",
     "compare": "BD-rates between the curves of tables (a run's directory, table.csv, .parquet) and "
     "of external results (CSV: name, bpp or bits_per_dim, metrics), merged and drawn together.",
@@ -53,6 +57,7 @@ VERBS = {
     "bench": "Measures training steps, the input pipeline and entropy coding.",
 }
 
+CODED = ("compress", "decompress", "inspect")
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
 
 # What a verb takes beside its flags.
@@ -61,6 +66,7 @@ ARGUMENTS = {
     "decompress": ("STREAM.syn", "PICTURE"),
     "inspect": ("STREAM.syn",),
     "compare": ("TABLE", "…"),
+    "status": ("DIRECTORY",),
 }
 
 
@@ -99,7 +105,9 @@ def _flags(verb, in_python=True):
         flags.DEFINE_string("metric", "psnr", "The quality, a column.", flag_values=values)
         meaning = "Name of the one curve to compare with; all, if it is not given."
         flags.DEFINE_string("against", None, meaning, flag_values=values)
-    elif verb in ("package", *ARGUMENTS):
+    elif verb == "status":
+        pass
+    elif verb in ("package", *CODED):
         _codec_flags(verb, values)
     elif verb == "estimators":
         flags.DEFINE_string("out", "runs/estimators", "Directory to write.", flag_values=values)
@@ -112,6 +120,8 @@ def _flags(verb, in_python=True):
     else:
         default = "runs/quickstart" if verb == "quickstart" else None
         flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
+        if verb in ("sweep", "train"):
+            _launcher_flags(values)
     return values
 
 
@@ -134,6 +144,33 @@ def _devices(values, console):
     mesh.start(values.distributed)
     console.quiet = not mesh.is_first()
     return mesh.make(values.mesh, values.stack, values.shard_parameters)
+
+
+def _launcher_flags(values):
+    meaning = "Where runs are trained: in this process, in --jobs others, or on a SLURM cluster."
+    launchers = ("inline", "subprocess", "slurm")
+    flags.DEFINE_enum("launcher", "inline", launchers, meaning, flag_values=values)
+    meaning = "How many processes or SLURM jobs share the runs."
+    flags.DEFINE_integer("jobs", None, meaning, lower_bound=1, flag_values=values)
+    meaning = "For sbatch, as partition=gpu,time=240,gpus_per_node=1."
+    flags.DEFINE_string("slurm", None, meaning, flag_values=values)
+    meaning = "Only these runs, NAME;NAME, of the sweep in --workdir: the part of one worker."
+    flags.DEFINE_string("runs", None, meaning, flag_values=values)
+
+
+def _share(values):
+    """What `run.sweep` shares the work by: None, or a launcher and a number of jobs."""
+    if values.launcher != "slurm" and values.slurm is not None:
+        raise ValueError("--slurm needs --launcher=slurm")
+    if values.launcher == "inline":
+        if values.jobs is not None:
+            raise ValueError("--jobs needs --launcher=subprocess or --launcher=slurm")
+        return None
+    jax.config.update("jax_platforms", "cpu")  # accelerators are for the workers
+    jobs = values.jobs or 2
+    if values.launcher == "subprocess":
+        return workers.Subprocess(jobs), jobs
+    return slurm.Slurm(slurm.executor(slurm.folder(values.workdir), values.slurm)), jobs
 
 
 def _codec_flags(verb, values):
@@ -191,7 +228,8 @@ def _parse(verb, arguments):
         raise ValueError(f"unexpected argument {given[0]!r}; flags look like --workdir=DIR")
     if not given if "…" in wanted else len(given) != len(wanted):
         raise ValueError(f"{verb} takes {' '.join(wanted)}, got {' '.join(given) or 'nothing'}")
-    if "config" in values and values.config is None:
+    working = "runs" in values and values.runs is not None  # what for stands in the workdir
+    if "config" in values and values.config is None and not working:
         raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py; or FILE.json")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
@@ -200,6 +238,8 @@ def _parse(verb, arguments):
             raise ValueError(f"{verb} needs --{name}={form}")
     if path is not None:
         return values, given, configuration.load(path, overrides)
+    if working:
+        return values, given, None
     return values, given, values.config.to_dict() if "config" in values else None
 
 
@@ -230,6 +270,8 @@ def _dispatch(verb, arguments, console):
     arguments = _joined(arguments)
     values, given, config = _parse(verb, arguments)
     experiment = _experiment(arguments, verb)
+    if verb == "status":
+        return run.status(given[0], console)
     if verb == "bench":
         return run.bench(config, values.out, values.repeats, console)
     if verb == "bounds":
@@ -251,12 +293,17 @@ def _dispatch(verb, arguments, console):
         return coding.inspect(*given, values.codec, console)
     if verb == "export":
         return run.export(values.workdir, console)
+    share = _share(values) if verb in ("sweep", "train") else None
     devices = _devices(values, console)
-    if verb in ("sweep", "quickstart"):
+    if verb == "quickstart":
         return run.sweep(config, values.workdir, console, experiment, devices)
-    if verb == "train":
-        return run.train(config, values.workdir, console, experiment, devices)
-    return run.evaluate(values.workdir, console, devices)
+    if verb == "evaluate":
+        return run.evaluate(values.workdir, console, devices)
+    if values.runs is not None:
+        names = values.runs.split(";")
+        return run.work(values.workdir, names, verb == "sweep", console, devices)
+    do = run.sweep if verb == "sweep" else run.train
+    return do(config, values.workdir, console, experiment, devices, share)
 
 
 def main(argv):
@@ -266,7 +313,8 @@ def main(argv):
       argv: command-line arguments without the program's name.
 
     Returns:
-      The exit status: 0, or 2 for input that cannot be used, after one line that says why.
+      The exit status: 0; 2 for input that cannot be used, 1 for jobs that died, and 75 for a sweep
+      that a signal ended, after one line that says why.
     """
     console = rich.console.Console()
     verb, arguments = (argv[0], argv[1:]) if argv else ("quickstart", [])
@@ -288,6 +336,9 @@ def main(argv):
             raise
         print(f"synjax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except (launch.Died, launch.Stopped) as error:
+        print(f"synjax: {error}", file=sys.stderr)
+        return 1 if isinstance(error, launch.Died) else launch.STOPPED
     return 0
 
 

@@ -14,6 +14,7 @@ from synjax import sweep as sweeping
 from synjax.codec import package as packaging
 from synjax.evaluation import estimator_study
 from synjax.evaluation import evaluate as evaluation
+from synjax.launching import launch, workers
 from synjax.reporting import (
     comparison,
     comparison_report,
@@ -22,18 +23,23 @@ from synjax.reporting import (
     progress,
     table,
 )
+from synjax.reporting import status as progress_text
 from synjax.theory import audit as auditing
-from synjax.training import mesh
+from synjax.training import ledger, mesh
 from synjax.training import plan as planning
 
-ROWS = "rows.json"
+ROWS = ledger.ROWS
 VARIANTS = "variants"
 CLAIMS = "claims.json"
 
 
-def train(config, workdir, console, experiment=None, devices=None):
+def train(config, workdir, console, experiment=None, devices=None, share=None):
     """Trains every run of a configuration, or what is missing of it; arguments as for `sweep`."""
-    for plan, home in _plans(config, workdir, experiment):
+    plans = _plans(config, workdir, experiment)
+    if share is not None:
+        _raise_if_died(_share(plans, "train", workdir, console, share), workdir)
+        return
+    for plan, home in plans:
         _train(plan, home, console, devices)
 
 
@@ -55,17 +61,26 @@ def _plans(config, workdir, experiment):
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
         evaluation.require(plan.config)  # what is missing is said before hours of training
-        return [(plan, _open(workdir, plan.config))]
+        ledger.check(workdir, plan)
+        home = _open(workdir, plan.config)
+        if mesh.is_first():
+            ledger.write(home, plan)
+        return [(plan, home)]
     plans = {
         name: planning.make(
             own | {"name": f"{config['name']}/{name}", "shared_encoders": "../encoders"}
         )
         for name, own in experiment.variants(config).items()
     }
-    for plan in plans.values():
+    for name, plan in plans.items():
         evaluation.require(plan.config)
+        ledger.check(workdir / name, plan)
     _open(workdir, config | {VARIANTS: list(plans)})
-    return [(plan, _open(workdir / name, plan.config)) for name, plan in plans.items()]
+    homes = [_open(workdir / name, plan.config) for name, plan in plans.items()]
+    if mesh.is_first():
+        for home, plan in zip(homes, plans.values(), strict=True):
+            ledger.write(home, plan)
+    return list(zip(plans.values(), homes, strict=True))
 
 
 def _homes(workdir):
@@ -75,16 +90,63 @@ def _homes(workdir):
     return [workdir] if names is None else [workdir / name for name in names]
 
 
-def _train(plan, workdir, console, devices=None, only_read=False):
+def _train(plan, workdir, console, devices=None, only_read=False, known=None):
     with progress.Progress(console) as bar:
 
         def show(run, done, metrics):
             bar.update(run.name, done, run.stage.steps, progress.describe(metrics))
 
-        return sweeping.Trainer(plan, workdir, show, only_read, devices).train_all()
+        return sweeping.Trainer(plan, workdir, show, only_read, devices).train_all(known)
 
 
-def sweep(config, workdir, console, experiment=None, devices=None):
+def _share(plans, verb, workdir, console, share):
+    """Leaves what there is to do to other processes; returns how many of them died."""
+    launcher, jobs = share
+    return launch.launch(plans, launcher, verb, jobs, pathlib.Path(workdir) / launch.LOGS, console)
+
+
+def _raise_if_died(died, workdir):
+    if died:
+        raise launch.Died(
+            f"{died} of the jobs died, what they printed is in {workdir}/{launch.LOGS}; the same "
+            "command, started again, finishes what is missing"
+        )
+
+
+def work(workdir, names, evaluated, console, devices=None):
+    """Does the part of one worker: trains some runs and evaluates what is complete by them.
+
+    Args:
+      workdir: directory of a sweep, that of a variant where it has any.
+      names: of runs, whose parents are trained.
+      evaluated: whether trials are evaluated, too.
+      console: rich console.
+      devices: `training.mesh.Devices`, as for `sweep.Trainer`.
+
+    Raises:
+      ValueError: there are no such runs, or a parent is not trained.
+    """
+    workers.end_with_parent()
+    if (homes := _homes(workdir)) != [pathlib.Path(workdir)]:
+        raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
+    plan, home = planning.make(sweeping.read_config(workdir)), pathlib.Path(workdir)
+    runs = {run.name: run for run in plan.runs}
+    if unknown := [name for name in names if name not in runs]:
+        raise ValueError(f"{workdir} has no run {unknown[0]!r}; it has {'; '.join(runs)}")
+    parents = {runs[name].parent for name in names} - {None, *names}
+    parts = dataclasses.replace(plan, runs=tuple(r for r in plan.runs if r.name in parents))
+    needed = tuple(run for run in plan.runs if run.name in {*parents, *names})
+    own = dataclasses.replace(
+        plan, runs=needed, trials=tuple(t for t in plan.trials if t.decoder in names)
+    )
+    with workers.alone([home / plan.directory(runs[name]) for name in names]):
+        known = _train(parts, home, console, devices, only_read=True)
+        outcomes = _train(own, home, console, devices, known=known)
+        if evaluated and own.trials:
+            _evaluate(own, outcomes, home, console, again=False)
+
+
+def sweep(config, workdir, console, experiment=None, devices=None, share=None):
     """Trains, evaluates and exports; finishes what an interrupted call left.
 
     Args:
@@ -95,10 +157,23 @@ def sweep(config, workdir, console, experiment=None, devices=None):
         configurations to compare by name, and `claims`: (table, config) → list of (claim, whether
         it holds, what was measured).
       devices: `training.mesh.Devices`, as for `sweep.Trainer`.
+      share: None to do it all here; or a launcher (`launching.workers.Subprocess`,
+        `launching.slurm.Slurm`) and how many jobs it may run at once.
+
+    Raises:
+      launch.Died: some jobs died; the table holds the rows of the others.
+      launch.Stopped: a signal ended the sweep and its jobs.
     """
     began = time.monotonic()
-    for plan, home in _plans(config, workdir, experiment):
-        _evaluate(plan, _train(plan, home, console, devices), home, console, again=False)
+    plans = _plans(config, workdir, experiment)
+    if share is not None:
+        died = _share(plans, "sweep", workdir, console, share)
+        if died and any(list(home.glob(f"trials/*/{ROWS}")) for _, home in plans):
+            export(workdir, console)
+        _raise_if_died(died, workdir)
+    else:
+        for plan, home in plans:
+            _evaluate(plan, _train(plan, home, console, devices), home, console, again=False)
     mesh.wait("evaluated")
     if not mesh.is_first():
         return
@@ -117,6 +192,27 @@ def evaluate(workdir, console, devices=None):
     mesh.wait("evaluated")
     if mesh.is_first():
         export(workdir, console)
+
+
+def status(workdir, console):
+    """Prints which runs and trials of a sweep are done, running, waiting or failed, and why.
+
+    Nothing is written, and where the sweep left its `plan.json` no data is read.
+
+    Raises:
+      ValueError: there is no sweep.
+    """
+    runs, trials = [], []
+    for home in _homes(workdir):
+        if (home / ledger.PLAN).exists():
+            described = ledger.read(home)
+        else:
+            described = ledger.describe(planning.make(sweeping.read_config(home)))
+        observed = ledger.observe(home, described)
+        progress_text.show(home, *observed, console)
+        runs, trials = runs + observed[0], trials + observed[1]
+    line = progress_text.summary(runs, trials)
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _evaluate(plan, outcomes, workdir, console, again):

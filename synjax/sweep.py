@@ -10,10 +10,9 @@ import numpy as np
 
 from synjax import objective as terms
 from synjax import records
-from synjax.training import checkpoint, loop, mesh, state, step
+from synjax.training import checkpoint, ledger, loop, mesh, state, step
 
 CONFIG = "config.json"
-FAILED = "failed.json"
 
 
 @dataclasses.dataclass
@@ -115,8 +114,11 @@ class Trainer:
         self._compiled = {}
         self._initial = {}
 
-    def train_all(self):
+    def train_all(self, known=None):
         """Trains or finishes every run; a run that diverges does not stop the others.
+
+        Args:
+          known: outcomes of runs that are done already, by name.
 
         Returns:
           dict from the run's name to its `Outcome`.
@@ -124,8 +126,9 @@ class Trainer:
         Raises:
           ValueError: `only_read` and a run is not finished, or its checkpoints are damaged.
         """
-        outcomes = {}
-        for runs in stacks(self._plan.runs, self._devices.capacity):
+        outcomes = dict(known or {})
+        missing = [run for run in self._plan.runs if run.name not in outcomes]
+        for runs in stacks(missing, self._devices.capacity):
             parents = [outcomes.get(run.parent) for run in runs]
             todo = []
             for run, parent in zip(runs, parents, strict=True):
@@ -139,15 +142,11 @@ class Trainer:
         return outcomes
 
     def _directory(self, run):
-        """Where a run lives: encoders that other sweeps can use too, under what made them."""
-        shared = self._plan.config.get("shared_encoders")
-        if shared and run.stage.name == "fidelity":
-            return self._workdir / shared / self._plan.encoder_hash(run)
-        return self._workdir / run.name
+        return self._workdir / self._plan.directory(run)
 
     def _failure(self, run):
         """Why a run was given up in an earlier call, or None."""
-        failed = self._directory(run) / FAILED
+        failed = self._directory(run) / ledger.FAILED
         return json.loads(failed.read_text())["reason"] if failed.exists() else None
 
     def _train(self, runs, parents):
@@ -198,7 +197,7 @@ class Trainer:
             return _outcome(final)
         if mesh.is_first():
             text = json.dumps({"reason": str(final), "time": time.time()}) + "\n"
-            (self._directory(run) / FAILED).write_text(text)
+            (self._directory(run) / ledger.FAILED).write_text(text)
         return Outcome(failure=str(final))
 
     def _initial_state(self, run, parent):

@@ -22,6 +22,7 @@ FLOORS = {
     "sweep": 3,
     "bench": 3,
     "configuration": 3,
+    "launching": 3,
     "bounds": 3,
     "coding": 4,
     "run": 4,

@@ -30,7 +30,7 @@ def test_a_configuration_in_json_is_the_one_it_was_written_from(file, tiny_confi
     made, again = plan.make(tiny_config()), plan.make(loaded)
     assert made.codec == again.codec and made.trials == again.trials
     assert [run.name for run in made.runs] == [run.name for run in again.runs]
-    hashes = [[each.encoder_hash(run) for run in each.runs] for each in (made, again)]
+    hashes = [[each.run_hash(run) for run in each.runs] for each in (made, again)]
     assert hashes[0] == hashes[1]
 
 

@@ -109,12 +109,36 @@ class Plan:
         served = {condition.lambda_p for condition in self.runs[-1].conditions}
         return self.runs[-1].stage.name == "perception" and 0 in served and len(served) > 1
 
-    def encoder_hash(self, run):
-        """Names all that a run of stage fidelity depends on: equal names, equal parameters."""
+    def run_hash(self, run):
+        """Names all that a run depends on: equal names, equal parameters.
+
+        Which other λ's and seeds the sweep has is not among it, unless the run serves them too.
+        """
+        stage = {k: v for k, v in self.config["stages"][run.stage.name].items() if k != "targets"}
         depends = {name: self.config[name] for name in ("data", "distortion")}
-        depends |= {"codec": repr(self.codec), "stage": self.config["stages"]["fidelity"]}
-        depends |= {"conditions": repr(run.conditions), "seed": run.seed, "first": self.seed}
+        depends |= {"codec": repr(self.codec), "stage": stage, "targets": sorted(run.stage.targets)}
+        served = [dataclasses.replace(condition, name="") for condition in run.conditions]
+        depends |= {"conditions": repr(served), "seed": run.seed, "first": self.seed}
+        if run.stage.name != "fidelity":
+            depends["perception"] = self.config["perception"]
+        for parent in (other for other in self.runs if other.name == run.parent):
+            depends["parent"] = self.run_hash(parent)
         return config_hash(depends)
+
+    def directory(self, run):
+        """Where a run lives, from the sweep's directory: encoders that other sweeps can use too,
+        under what made them.
+        """
+        shared = self.config.get("shared_encoders")
+        if shared and run.stage.name == "fidelity":
+            return f"{shared}/{self.run_hash(run)}"
+        return run.name
+
+    def records(self, run):
+        """The directories of a run's records, from the sweep's directory."""
+        home = self.directory(run)
+        prefix = "" if home == run.name else f"{home}/"
+        return [prefix + condition.name for condition in run.conditions]
 
     def examples(self):
         """Examples that the KLT is estimated from, [N, *S, C]."""

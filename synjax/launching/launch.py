@@ -1,0 +1,122 @@
+"""Starts the jobs of a sweep and waits for them.
+
+The parent schedules and workers claim nothing: each is told by name which runs are its own, as
+`./launch.sh sweep --workdir=DIR --runs=NAME;NAME`.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+
+from synjax.launching import waves as cutting
+
+LOGS = "jobs"
+SECONDS_BETWEEN_LOOKS = 0.2
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, started again, goes on
+
+# Both launchers keep what a worker prints, and signals reach the worker itself.
+_LOGGED = ("/bin/sh", "-c", 'exec "$@" >"$0.out" 2>"$0.err"')
+
+
+class Died(RuntimeError):
+    """Some jobs ended without finishing their runs; the message says how many."""
+
+
+class Stopped(RuntimeError):
+    """A signal ended the sweep, and all of its jobs."""
+
+
+def launch(plans, launcher, verb, jobs, logs, console):
+    """Runs all that is left of some plans, at most `jobs` workers at once.
+
+    Args:
+      plans: pairs (`training.plan.Plan`, its working directory).
+      launcher: `Subprocess` or `slurm.Slurm`.
+      verb: "sweep" to evaluate, too, or "train".
+      jobs: how many workers share the work.
+      logs: directory for what the workers print.
+      console: rich console, told of every job that ended.
+
+    Returns:
+      How many jobs died; the others have done their part.
+
+    Raises:
+      Stopped: SIGTERM or Ctrl-C; the jobs were told to stop and have ended.
+    """
+    died = 0
+    with _listening() as told:
+        for wave in cutting.waves(plans, jobs, evaluated=verb == "sweep"):
+            died += _run(wave, launcher, verb, jobs, logs, told, console)
+    return died
+
+
+def _run(waiting, launcher, verb, jobs, logs, told, console):
+    logs.mkdir(parents=True, exist_ok=True)
+    waiting, running, died = list(waiting), {}, 0
+    while waiting or running:
+        while waiting and len(running) < jobs and not told:
+            job, stem = waiting.pop(0), _new_stem(logs)
+            began = time.monotonic()
+            handle = launcher.start([*_LOGGED, str(stem), *job.command(verb)])
+            running[handle] = job, stem, began
+        if told and waiting:
+            waiting = []
+        if told and told[0] is not None:
+            told[0] = None  # once
+            for handle in running:
+                handle.stop()
+        for handle in [handle for handle in running if handle.status() is not None]:
+            job, stem, began = running.pop(handle)
+            what = f"{stem}: {'; '.join(job.names)}"
+            if told:
+                line = f"{what}, stopped"
+            elif handle.status() == 0:
+                line = f"{what}, done in {time.monotonic() - began:.0f} s"
+            else:
+                died += 1
+                reason = _last_line(stem.with_name(f"{stem.name}.err")) or handle.reason()
+                line = f"{what}, died with status {handle.status()}: {reason}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if running:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    if told:
+        raise Stopped("stopped by a signal; the same command, started again, goes on")
+    return died
+
+
+def _new_stem(logs):
+    """A name for the logs of a job that no other has: of this start or of an earlier one."""
+    number = len(list(logs.glob("*.out")))
+    while True:
+        stem = logs / f"{number:04d}"
+        with contextlib.suppress(FileExistsError):
+            stem.with_name(f"{stem.name}.out").touch(exist_ok=False)
+            return stem
+        number += 1
+
+
+def _last_line(path):
+    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+@contextlib.contextmanager
+def _listening():
+    """Yields a list that is empty until SIGTERM or SIGINT comes; then it holds one element."""
+    told = []
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+
+    def tell(number, frame):
+        del frame
+        if not told:
+            told.append(number)
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
