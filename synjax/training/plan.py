@@ -114,6 +114,8 @@ class Plan:
         depends = {name: self.config[name] for name in ("data", "distortion")}
         depends |= {"codec": repr(self.codec), "stage": self.config["stages"]["fidelity"]}
         depends |= {"conditions": repr(run.conditions), "seed": run.seed, "first": self.seed}
+        if self.codec.compute != "float32":  # what is not said has the name it always had
+            depends |= {"compute": self.codec.compute}
         return config_hash(depends)
 
     def examples(self):
