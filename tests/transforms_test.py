@@ -50,33 +50,6 @@ def test_reshapes_take_any_number_of_batch_axes():
     np.testing.assert_array_equal(transforms.depth_to_space(packed, 2), x)
 
 
-def test_a_residual_block_without_its_last_layer_is_the_identity():
-    block, x = transforms.Residual(), _noise(2, 6, 6, 16)
-    params = _random_params(block, x, FEATURES)["params"]
-    silent = params | {"outer": jax.tree.map(jnp.zeros_like, params["outer"])}
-    apply = jax.jit(block.apply)
-    np.testing.assert_array_equal(apply({"params": silent}, x, FEATURES), x)
-    assert np.max(np.abs(apply({"params": params}, x, FEATURES) - x)) > 1e-2
-
-
-def test_a_residual_block_answers_to_the_features():
-    block, x = transforms.Residual(0), _noise(4, 16)
-    params = _random_params(block, x, FEATURES)
-    first, second = (block.apply(params, x, FEATURES * scale) for scale in (1.0, 2.0))
-    assert np.max(np.abs(first - second)) > 1e-3
-
-
-def test_a_convolution_sees_its_neighbours_and_no_further():
-    layer = transforms.conv(4, "layer")
-    x = _noise(1, 7, 7, 2)
-    params = _random_params(layer, x)
-    changed = layer.apply(params, x.at[0, 3, 3].add(1.0)) - layer.apply(params, x)
-    seen = np.any(np.abs(changed[0]) > 1e-6, axis=-1)
-    expected = np.zeros((7, 7), bool)
-    expected[2:5, 2:5] = True
-    np.testing.assert_array_equal(seen, expected)
-
-
 def _analysis(rank):
     if rank == 0:
         return transforms.VectorAnalysis(latents=5, width=8), _noise(6, 12)

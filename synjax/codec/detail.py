@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from synjax.codec import modulation, transforms
+from synjax.codec import layers, modulation, transforms
 
 START = 0.8  # share of the ideal detail from which training sets out
 CELL = 4  # side of the squares of pixels that share one gain
@@ -31,11 +31,13 @@ class Detail(nn.Module):
       channels: E, the number of coefficients.
       rank: number of spatial axes.
       width: of the hidden layers.
+      hidden: how they are computed.
     """
 
     channels: int
     rank: int
     width: int
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, shared, features):
@@ -52,9 +54,9 @@ class Detail(nn.Module):
         symbols = shared[..., :-1]
         # Near zero the symbol itself tells, far from it the logarithm: textures are a few steps.
         seen = jnp.concatenate([jnp.arcsinh(symbols), shared[..., -1:]], -1)
-        h = nn.relu(transforms.conv(self.width, "stem", self.rank)(seen))
-        h = nn.relu(transforms.Residual(self.rank, name="block")(h, features))
-        out = nn.Dense(2 * self.channels, kernel_init=transforms.ZEROS, name="out")(h)
+        h = nn.relu(self.hidden.conv(seen, self.width, "stem", self.rank))
+        h = nn.relu(self.hidden.residual(h, features, "block", self.rank))
+        out = self.hidden.out(h, 2 * self.channels, "out", transforms.ZEROS)
         mean, activity = jnp.split(out, 2, -1)
         log_sigma = modulation.channelwise(base, mean) + jnp.clip(activity, -6.0, 3.0)
         return mean * modulation.channelwise(jnp.exp(base), mean), log_sigma
@@ -118,9 +120,11 @@ class Activity(nn.Module):
 
     Attributes:
       width: of the hidden layers.
+      hidden: how they are computed.
     """
 
     width: int = 32
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, mean_member, share):
@@ -134,11 +138,11 @@ class Activity(nn.Module):
           [B, H / CELL, W / CELL, 1].
         """
         h = transforms.space_to_depth(mean_member - 0.5, CELL)
-        h = nn.relu(transforms.conv(self.width, "near")(h))
-        h = nn.relu(transforms.conv(self.width, "far")(h))
-        share = jnp.broadcast_to(share, (*h.shape[:-1], 1))
-        h = nn.relu(nn.Dense(self.width, name="mix")(jnp.concatenate([h, share], -1)))
-        return jnp.clip(nn.Dense(1, kernel_init=transforms.ZEROS, name="out")(h), -3.0, 2.0)
+        h = nn.relu(self.hidden.conv(h, self.width, "near"))
+        h = nn.relu(self.hidden.conv(h, self.width, "far"))
+        share = jnp.broadcast_to(share, (*h.shape[:-1], 1)).astype(h.dtype)
+        h = nn.relu(self.hidden.dense(jnp.concatenate([h, share], -1), self.width, "mix"))
+        return jnp.clip(self.hidden.out(h, 1, "out", transforms.ZEROS), -3.0, 2.0)
 
 
 def upsampled(gain):

@@ -42,7 +42,7 @@ class Artefact:
     """A codec ready for use.
 
     Attributes:
-      codec: the architecture.
+      codec: the architecture, in float32.
       params: bound parameters.
       tables: `tables.Tables` by part of the prior's chain.
       networks: `prediction.network` by part, of all but the first.
@@ -128,7 +128,9 @@ def make(codec, params, lambda_d, lambda_p, has_realism=False):
     }
     fingerprint = _fingerprint(codec, built, networks)
     points = float(lambda_d), float(lambda_p)
-    return Artefact(codec, bound, built, networks, fingerprint, *points, bool(has_realism))
+    return Artefact(
+        codec.as_deployed, bound, built, networks, fingerprint, *points, bool(has_realism)
+    )
 
 
 def save(artefact, directory):
@@ -153,7 +155,7 @@ def save(artefact, directory):
             files[name] = trees.write(unfinished / f"{name}.safetensors", tree)
         about = {
             "format": FORMAT,
-            "codec": dataclasses.asdict(artefact.codec),
+            "codec": _settings(artefact.codec),
             "lambda_d": artefact.lambda_d,
             "lambda_p": artefact.lambda_p,
             "has_realism": artefact.has_realism,
@@ -266,6 +268,12 @@ def _about(path):
     if stated != _sha256(_text(about).encode()) or text != _text(about | {"sha256": stated}):
         raise ValueError(f"{path} is damaged: its checksum does not match")
     return about
+
+
+def _settings(codec):
+    """What has to be known of a codec; how it was trained has not."""
+    kept = {field.name for field in dataclasses.fields(codec) if field.repr}
+    return {name: value for name, value in dataclasses.asdict(codec).items() if name in kept}
 
 
 def _tuples(settings):

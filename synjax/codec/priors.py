@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from synjax.codec import modulation, transforms
+from synjax.codec import layers, modulation, transforms
 
 SCALES = 64  # coding tables per conditional group
 LOG_SCALE_RANGE = (-3.0, 5.5)  # of a conditional's scale; a logistic of e^-3 is a point mass
@@ -116,6 +116,9 @@ class Factorised(nn.Module):
 class Conditional(nn.Module):
     """A part's centre and scale at each position, predicted from the parts before it.
 
+    Its layers are float32 always: symbols are counted from the centre, which may be hundreds of
+    steps, and the coder follows the same network in integers.
+
     Attributes:
       channels: of the group.
       width: of the hidden layers.
@@ -142,10 +145,11 @@ class Conditional(nn.Module):
             self, "log_input", features, earlier.shape[-1], transforms.ZEROS
         )
         earlier = earlier * modulation.channelwise(jnp.exp(-known), earlier)
-        h = nn.relu(transforms.conv(self.width, "stem", self.rank)(earlier))
-        h = transforms.Residual(self.rank, name="block")(h, features)
-        out = nn.Dense(2 * self.channels, kernel_init=nn.initializers.normal(1e-3), name="out")
-        centre, log_scale = jnp.split(out(nn.relu(h)), 2, -1)
+        own = layers.Layers()
+        h = nn.relu(own.conv(earlier, self.width, "stem", self.rank))
+        h = own.residual(h, features, "block", self.rank)
+        out = own.out(nn.relu(h), 2 * self.channels, "out", nn.initializers.normal(1e-3))
+        centre, log_scale = jnp.split(out, 2, -1)
         base = modulation.by_lambda(self, "log_scale", features, self.channels, transforms.ZEROS)
         spread = modulation.by_lambda(self, "log_spread", features, self.channels, transforms.ZEROS)
         log_ratio = self.param("log_ratio", nn.initializers.constant(1.0), ())

@@ -17,7 +17,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import chain, clipping, detail, modulation, priors, rounding, start, transforms
+from synjax.codec import (
+    chain,
+    clipping,
+    detail,
+    layers,
+    modulation,
+    priors,
+    rounding,
+    start,
+    transforms,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Codec:
     hyper: int = 0
     context: bool = False
     clipped: bool = False
+    # Not of what a codec is but of how it was trained, and not in what names one.
+    compute: str = dataclasses.field(default="float32", repr=False)
 
     def __post_init__(self):
         """Raises ValueError on an architecture that cannot be built."""
@@ -72,6 +84,19 @@ class Codec:
                 "codec.hyper must not be negative, and codec.hyper and codec.context are for "
                 f"pictures, got {self.hyper} and {self.context}"
             )
+        if self.compute not in layers.COMPUTE:
+            raise ValueError(
+                f"codec.compute is {self.compute!r}, must be one of {', '.join(layers.COMPUTE)}"
+            )
+
+    @property
+    def as_deployed(self):
+        """The codec as it encodes and decodes, in float32 however it was trained."""
+        return dataclasses.replace(self, compute="float32")
+
+    @property
+    def _hidden(self):
+        return layers.Layers(layers.COMPUTE[self.compute])
 
     @property
     def latents(self):
@@ -92,20 +117,24 @@ class Codec:
     def analysis_network(self):
         """g_a, a Flax module."""
         if self.rank == 0:
-            return transforms.VectorAnalysis(self.latents, self.analysis_width)
-        return transforms.ImageAnalysis(self.latents, self.analysis_width, self.stride)
+            return transforms.VectorAnalysis(self.latents, self.analysis_width, self._hidden)
+        return transforms.ImageAnalysis(
+            self.latents, self.analysis_width, self.stride, self._hidden
+        )
 
     @property
     def synthesis_network(self):
         """g_s, a Flax module."""
         if self.rank == 0:
-            return transforms.VectorSynthesis(self.synthesis_widths[0])
-        return transforms.ImageSynthesis(self.synthesis_widths, self.channels, self.stride)
+            return transforms.VectorSynthesis(self.synthesis_widths[0], self._hidden)
+        return transforms.ImageSynthesis(
+            self.synthesis_widths, self.channels, self.stride, self._hidden
+        )
 
     @property
     def detail_network(self):
         """The statistics of ŷ_ε, a Flax module."""
-        return detail.Detail(self.coefficients, self.rank, self.detail_width)
+        return detail.Detail(self.coefficients, self.rank, self.detail_width, self._hidden)
 
     @property
     def amount_network(self):
@@ -115,12 +144,12 @@ class Codec:
     @property
     def activity_network(self):
         """Where in a picture the detail is strong, a Flax module."""
-        return detail.Activity()
+        return detail.Activity(hidden=self._hidden)
 
     @property
     def hyper_network(self):
         """What the hyper-latent is computed by from the latent, a Flax module."""
-        return transforms.HyperAnalysis(self.hyper, self.prior_width)
+        return transforms.HyperAnalysis(self.hyper, self.prior_width, self._hidden)
 
     def init(self, key, x):
         """Parameters that start where classical transform coding ends: `start.params`.

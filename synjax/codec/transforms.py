@@ -7,7 +7,7 @@ Only dense layers, stride-1 convolutions and reshapes: strided and transposed co
 import flax.linen as nn
 import jax.numpy as jnp
 
-from synjax.codec import modulation
+from synjax.codec import layers, modulation
 
 ZEROS = nn.initializers.zeros
 
@@ -30,31 +30,6 @@ def depth_to_space(x, block):
     )
 
 
-def conv(width, name, rank=2, kernel_init=None):
-    """A 3-tap stride-1 convolution over `rank` spatial axes; a dense layer where there are none."""
-    kernel_init = kernel_init or nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
-    if rank == 0:
-        return nn.Dense(width, kernel_init=kernel_init, name=name)
-    return nn.Conv(width, (3,) * rank, kernel_init=kernel_init, name=name)
-
-
-class Residual(nn.Module):
-    """x + conv(relu(a(λ) · conv(x) + b(λ))): the block that λ modulates."""
-
-    rank: int = 2
-
-    @nn.compact
-    def __call__(self, x, features):
-        """x: [B, *S, C], features: [F] → [B, *S, C]."""
-        width = x.shape[-1]
-        h = conv(width, "inner", self.rank)(x)
-        scale = modulation.by_lambda(self, "scale", features, width, ZEROS)
-        shift = modulation.by_lambda(self, "shift", features, width, ZEROS)
-        h = h * modulation.channelwise(jnp.exp(scale), h) + modulation.channelwise(shift, h)
-        h = nn.relu(h)
-        return x + conv(width, "outer", self.rank, nn.initializers.normal(1e-3))(h)
-
-
 def flat(channels):
     """Shape of a per-channel constant; a function so that declarations read alike."""
     return (channels,)
@@ -67,11 +42,13 @@ class ImageAnalysis(nn.Module):
       latents: K.
       width: channels of the residual network.
       stride: pixels per latent position along each axis; a multiple of 2.
+      hidden: how the layers of the residual network are computed.
     """
 
     latents: int
     width: int
     stride: int = 16
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, x, features):
@@ -83,11 +60,12 @@ class ImageAnalysis(nn.Module):
         gain = jnp.exp(modulation.by_lambda(self, "log_gain", features, self.latents, ZEROS))
         patches = space_to_depth(x, self.stride)
         linear = (patches - modulation.channelwise(mean, patches)) @ basis.T
-        h = nn.Dense(self.width, name="stem")(space_to_depth(x - 0.5, self.stride // 2))
-        h = Residual(name="fine")(h, features)
-        h = nn.Dense(2 * self.width, name="merge")(nn.relu(space_to_depth(h, 2)))
-        h = Residual(name="coarse")(h, features)
-        residual = nn.Dense(self.latents, kernel_init=ZEROS, name="out")(nn.relu(h))
+        own = self.hidden
+        h = own.dense(space_to_depth(x - 0.5, self.stride // 2), self.width, "stem")
+        h = own.residual(h, features, "fine")
+        h = own.dense(nn.relu(space_to_depth(h, 2)), 2 * self.width, "merge")
+        h = own.residual(h, features, "coarse")
+        residual = own.out(nn.relu(h), self.latents, "out", ZEROS)
         residual = residual * modulation.channelwise(deviation, residual)
         return (linear + residual) * modulation.channelwise(gain, linear)
 
@@ -98,20 +76,23 @@ class HyperAnalysis(nn.Module):
     Attributes:
       channels: C'.
       width: of the hidden layers.
+      hidden: how they are computed.
     """
 
     channels: int
     width: int
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, y, features):
         """y: [B, h, w, K] with h and w multiples of 4; features: [F]."""
         # Near zero the value itself counts, far from it the order of magnitude.
-        h = nn.relu(conv(self.width, "stem")(jnp.arcsinh(y)))
-        h = nn.relu(nn.Dense(self.width, name="merge")(space_to_depth(h, 4)))
-        h = Residual(name="block")(h, features)
+        own = self.hidden
+        h = nn.relu(own.conv(jnp.arcsinh(y), self.width, "stem"))
+        h = nn.relu(own.dense(space_to_depth(h, 4), self.width, "merge"))
+        h = own.residual(h, features, "block")
         gain = modulation.by_lambda(self, "log_gain", features, self.channels, ZEROS)
-        z = nn.Dense(self.channels, name="out")(nn.relu(h))
+        z = own.out(nn.relu(h), self.channels, "out", nn.linear.default_kernel_init)
         return z * modulation.channelwise(jnp.exp(gain), z)
 
 
@@ -125,11 +106,13 @@ class ImageSynthesis(nn.Module):
       widths: channels at 1/16, 1/8 and 1/4 of the resolution.
       channels: C.
       stride: pixels per latent position along each axis; a multiple of 4.
+      hidden: how the layers of the residual network are computed.
     """
 
     widths: tuple[int, int, int]
     channels: int = 3
     stride: int = 16
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, shared, detail, features):
@@ -149,18 +132,19 @@ class ImageSynthesis(nn.Module):
         seen = jnp.concatenate([normalised, shared[..., latents:]], -1)
 
         coarse, middle, fine = self.widths
-        h = nn.Dense(coarse, name="stem")(seen)
-        h = Residual(name="coarse")(h, features)
+        own = self.hidden
+        h = own.dense(seen, coarse, "stem")
+        h = own.residual(h, features, "coarse")
         up = self.stride // 8
-        h = depth_to_space(nn.Dense(up**2 * middle, name="to_middle")(h), up)
+        h = depth_to_space(own.dense(h, up**2 * middle, "to_middle"), up)
         # The linear reconstruction is fed back, which makes the network a learned loop filter.
-        h = h + nn.Dense(middle, name="linear_middle")(space_to_depth(linear - 0.5, 8))
-        h = Residual(name="middle_1")(h, features)
-        h = Residual(name="middle_2")(h, features)
-        h = depth_to_space(nn.Dense(4 * fine, name="to_fine")(nn.relu(h)), 2)
-        h = h + nn.Dense(fine, name="linear_fine")(space_to_depth(linear - 0.5, 4))
-        h = Residual(name="fine")(h, features)
-        residual = nn.Dense(16 * self.channels, kernel_init=ZEROS, name="out")(nn.relu(h))
+        h = h + own.dense(space_to_depth(linear - 0.5, 8), middle, "linear_middle")
+        h = own.residual(h, features, "middle_1")
+        h = own.residual(h, features, "middle_2")
+        h = depth_to_space(own.dense(nn.relu(h), 4 * fine, "to_fine"), 2)
+        h = h + own.dense(space_to_depth(linear - 0.5, 4), fine, "linear_fine")
+        h = own.residual(h, features, "fine")
+        residual = own.out(nn.relu(h), 16 * self.channels, "out", ZEROS)
         return linear + depth_to_space(residual, 4), depth_to_space(detail @ basis, self.stride)
 
 
@@ -169,6 +153,7 @@ class VectorAnalysis(nn.Module):
 
     latents: int
     width: int
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, x, features):
@@ -178,9 +163,10 @@ class VectorAnalysis(nn.Module):
         deviation = self.param("deviation", nn.initializers.ones, flat(self.latents))
         gain = jnp.exp(modulation.by_lambda(self, "log_gain", features, self.latents, ZEROS))
         linear = (x - modulation.channelwise(mean, x)) @ basis.T
-        h = nn.Dense(self.width, name="stem")(linear / modulation.channelwise(deviation, linear))
-        h = Residual(rank=0, name="block")(h, features)
-        residual = nn.Dense(self.latents, kernel_init=ZEROS, name="out")(nn.relu(h))
+        own = self.hidden
+        h = own.dense(linear / modulation.channelwise(deviation, linear), self.width, "stem")
+        h = own.residual(h, features, "block", rank=0)
+        residual = own.out(nn.relu(h), self.latents, "out", ZEROS)
         residual = residual * modulation.channelwise(deviation, residual)
         return (linear + residual) * modulation.channelwise(gain, linear)
 
@@ -189,6 +175,7 @@ class VectorSynthesis(nn.Module):
     """g_s of vectors: shared [B, K + 1] and detail [B, M, n] → [B, M, n]; the network sees both."""
 
     width: int
+    hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, shared, detail, features):
@@ -204,9 +191,10 @@ class VectorSynthesis(nn.Module):
         level = jnp.broadcast_to(shared[:, None, latents:], (*detail.shape[:2], 1))
         scale = modulation.channelwise(deviation, detail)
         h = jnp.concatenate([per_member / scale, detail / scale, level], -1)
-        h = nn.Dense(self.width, name="stem")(h)
-        h = Residual(rank=0, name="block_1")(h, features)
-        h = Residual(rank=0, name="block_2")(h, features)
-        residual = nn.Dense(size, kernel_init=ZEROS, name="out")(nn.relu(h))
+        own = self.hidden
+        h = own.dense(h, self.width, "stem")
+        h = own.residual(h, features, "block_1", rank=0)
+        h = own.residual(h, features, "block_2", rank=0)
+        residual = own.out(nn.relu(h), size, "out", ZEROS)
         sampled = (per_member + detail + residual * scale) @ basis
         return sampled + modulation.channelwise(mean, sampled)

@@ -117,6 +117,8 @@ class Plan:
         stage = {k: v for k, v in self.config["stages"][run.stage.name].items() if k != "targets"}
         depends = {name: self.config[name] for name in ("data", "distortion")}
         depends |= {"codec": repr(self.codec), "stage": stage, "targets": sorted(run.stage.targets)}
+        if self.codec.compute != "float32":  # what is not said has the name it always had
+            depends |= {"compute": self.codec.compute}
         served = [dataclasses.replace(condition, name="") for condition in run.conditions]
         depends |= {"conditions": repr(served), "seed": run.seed, "first": self.seed}
         if run.stage.name != "fidelity":
