@@ -28,6 +28,7 @@ import rich.console
 from absl import flags, logging
 
 from synjax import bounds, coding, configuration, run
+from synjax.bench import parts, settings
 from synjax.data import pictures
 
 QUICKSTART = "experiments/quickstart.py"
@@ -49,7 +50,7 @@ VERBS = {
     "ranges FIRST:LAST:COUNT a table and a plot.",
     "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
     "estimators": "Bias and spread of every divergence estimator where the truth is known.",
-    "bench": "Measures training steps, the input pipeline and entropy coding.",
+    "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
 }
 
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
@@ -87,8 +88,7 @@ def _flags(verb, in_python=True):
             flag_values=values,
         )
     if verb == "bench":
-        flags.DEFINE_string("out", "runs/bench.json", "Results file.", flag_values=values)
-        flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
+        _bench_flags(values)
     elif verb == "bounds":
         _bounds_flags(values)
     elif verb == "compare":
@@ -110,6 +110,20 @@ def _flags(verb, in_python=True):
         default = "runs/quickstart" if verb == "quickstart" else None
         flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
     return values
+
+
+def _bench_flags(values):
+    meaning = "Results file, FILE.json; the tables are written beside it."
+    flags.DEFINE_string("out", "runs/bench.json", meaning, flag_values=values)
+    flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
+    for name, default, meaning in (
+        ("parts", parts.QUICK, f"What to measure, of {', '.join(parts.PARTS)}."),
+        ("precisions", settings.PRECISIONS, "Of the codec's hidden layers."),
+        ("stacks", ("1", "16"), "How many trials one step works on."),
+    ):
+        flags.DEFINE_list(name, default, meaning, flag_values=values)
+    meaning = "A Python that has CompressAI, for the comparison; this one, if it is not given."
+    flags.DEFINE_string("compressai", None, meaning, flag_values=values)
 
 
 def _codec_flags(verb, values):
@@ -207,7 +221,7 @@ def _dispatch(verb, arguments, console):
     values, given, config = _parse(verb, arguments)
     experiment = _experiment(arguments, verb)
     if verb == "bench":
-        return run.bench(config, values.out, values.repeats, console)
+        return _bench(config, values, console)
     if verb == "bounds":
         return run.bounds(values.flag_values_dict(), console)
     if verb == "estimators":
@@ -232,6 +246,19 @@ def _dispatch(verb, arguments, console):
     if verb == "evaluate":
         return run.evaluate(values.workdir, console)
     return run.export(values.workdir, console)
+
+
+def _bench(config, values, console):
+    wrong = [count for count in values.stacks if not count.isdecimal()]
+    if wrong:
+        raise ValueError(f"--stacks must be positive integers, got {wrong[0]!r}")
+    asked = settings.Settings(
+        repeats=values.repeats,
+        precisions=tuple(values.precisions),
+        stacks=tuple(map(int, values.stacks)),
+        compressai=values.compressai,
+    )
+    parts.run(config, values.out, values.parts, asked, console)
 
 
 def main(argv):
