@@ -30,6 +30,7 @@ import rich.console
 from absl import flags, logging
 
 from synjax import bounds, coding, configuration, run
+from synjax.bench import parts, settings
 from synjax.data import pictures
 from synjax.launching import launch, slurm, workers
 from synjax.training import mesh
@@ -54,7 +55,7 @@ VERBS = {
     "ranges FIRST:LAST:COUNT a table and a plot.",
     "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
     "estimators": "Bias and spread of every divergence estimator where the truth is known.",
-    "bench": "Measures training steps, the input pipeline and entropy coding.",
+    "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
 }
 
 CODED = ("compress", "decompress", "inspect")
@@ -93,11 +94,10 @@ def _flags(verb, in_python=True):
             lock_config=True,
             flag_values=values,
         )
-    if verb in (*CONFIGURED, "evaluate"):
+    if verb in ("quickstart", "sweep", "train", "evaluate"):
         _device_flags(values)
     if verb == "bench":
-        flags.DEFINE_string("out", "runs/bench.json", "Results file.", flag_values=values)
-        flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
+        _bench_flags(values)
     elif verb == "bounds":
         _bounds_flags(values)
     elif verb == "compare":
@@ -171,6 +171,20 @@ def _share(values):
     if values.launcher == "subprocess":
         return workers.Subprocess(jobs), jobs
     return slurm.Slurm(slurm.executor(slurm.folder(values.workdir), values.slurm)), jobs
+
+
+def _bench_flags(values):
+    meaning = "Results file, FILE.json; the tables are written beside it."
+    flags.DEFINE_string("out", "runs/bench.json", meaning, flag_values=values)
+    flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
+    for name, default, meaning in (
+        ("parts", parts.QUICK, f"What to measure, of {', '.join(parts.PARTS)}."),
+        ("precisions", settings.PRECISIONS, "Of the codec's hidden layers."),
+        ("stacks", ("1", "16"), "How many trials one step works on."),
+    ):
+        flags.DEFINE_list(name, default, meaning, flag_values=values)
+    meaning = "A Python that has CompressAI, for the comparison; this one, if it is not given."
+    flags.DEFINE_string("compressai", None, meaning, flag_values=values)
 
 
 def _codec_flags(verb, values):
@@ -273,7 +287,7 @@ def _dispatch(verb, arguments, console):
     if verb == "status":
         return run.status(given[0], console)
     if verb == "bench":
-        return run.bench(config, values.out, values.repeats, console)
+        return _bench(config, values, console)
     if verb == "bounds":
         return run.bounds(values.flag_values_dict(), console)
     if verb == "estimators":
@@ -304,6 +318,19 @@ def _dispatch(verb, arguments, console):
         return run.work(values.workdir, names, verb == "sweep", console, devices)
     do = run.sweep if verb == "sweep" else run.train
     return do(config, values.workdir, console, experiment, devices, share)
+
+
+def _bench(config, values, console):
+    wrong = [count for count in values.stacks if not count.isdecimal()]
+    if wrong:
+        raise ValueError(f"--stacks must be positive integers, got {wrong[0]!r}")
+    asked = settings.Settings(
+        repeats=values.repeats,
+        precisions=tuple(values.precisions),
+        stacks=tuple(map(int, values.stacks)),
+        compressai=values.compressai,
+    )
+    parts.run(config, values.out, values.parts, asked, console)
 
 
 def main(argv):

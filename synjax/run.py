@@ -8,7 +8,6 @@ import time
 import jax
 import numpy as np
 
-from synjax import bench as benchmark
 from synjax import bounds as bounding
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
@@ -351,17 +350,6 @@ def _print_claims(verdicts, workdir, console):
         mark = "holds" if holds else "FAILS"
         console.print(f"{mark}  {claim}: {measured}", highlight=False, markup=False, soft_wrap=True)
     table.replace_file(workdir / CLAIMS, json.dumps(lines, indent=1).encode())
-
-
-def bench(config, out, repeats, console):
-    """Measures this machine and writes the result as JSON."""
-    results = benchmark.measure(planning.make(config), repeats)
-    path = pathlib.Path(out)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.replace_file(path, (json.dumps(results, indent=1) + "\n").encode())
-    for name, value in results.items():
-        console.print(f"{name}: {value}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Wrote {path}", highlight=False)
 
 
 def bounds(settings, console):

@@ -20,11 +20,11 @@ FLOORS = {
     "training": 2,
     "evaluation": 3,
     "sweep": 3,
-    "bench": 3,
     "configuration": 3,
     "launching": 3,
     "bounds": 3,
     "coding": 4,
+    "bench": 4,
     "run": 4,
     "main": 5,
 }

@@ -1,0 +1,1 @@
+"""What this machine does per second, measured: one file per thing that is measured."""

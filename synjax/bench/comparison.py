@@ -1,0 +1,164 @@
+"""Training throughput beside CompressAI's FactorizedPrior(128, 192), where that is installed.
+
+CompressAI (Bégaint et al. 2020, arXiv:2011.03029) runs in a process of its own, with any Python
+that has it; the two take turns. FactorizedPrior is the model of Ballé et al. 2018
+(arXiv:1802.01436) without a hyperprior; beside it stands our codec with one group and a factorised
+prior, in stage `fidelity`, wide enough to have no fewer multiply-accumulates in g_a and g_s.
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import jax
+
+from synjax.bench import arithmetic, steps, timing
+from synjax.training import plan as planning
+
+BATCH, CROP, CHANNELS, LATENTS = 4, 128, 128, 192
+WIDTHS = {"analysis_width": 256, "synthesis_widths": (256, 192, 160)}
+CALLS = 3  # steps of one turn
+BAR = 1.3
+OTHER = pathlib.Path(__file__).with_name("compressai_half.py")
+
+
+def config_of(config):
+    """Our half: the given codec and data with one factorised group, wide networks and no levels.
+
+    Args:
+      config: plain dict, of photographs.
+
+    Returns:
+      A plain dict.
+    """
+    one = {"level_weights": (1.0,), "level_lambda_d": (1.0,), "level_lambda_p": (1.0,)}
+    one |= {"batch": BATCH, "crop": CROP, "conditions": 1}
+    stages = {name: stage | one for name, stage in config["stages"].items()}
+    codec = {"groups": (LATENTS,), "hyper": 0, "context": False, "stride": 16} | WIDTHS
+    sweep = {"lambda_d": (45.0,), "lambda_p": (0.0,), "also": ()}
+    sweep |= {"encoders": "separate", "decoders": "separate"}
+    return config | {
+        "codec": config["codec"] | codec,
+        "stages": stages,
+        "seeds": (0,),
+        "sweep": config["sweep"] | sweep,
+        "evaluation": config["evaluation"] | {"realism": (1.0,)},
+    }
+
+
+def measure(plan, settings):
+    """Times both halves in turns.
+
+    Args:
+      plan: `training.plan.Plan`.
+      settings: `settings.Settings`.
+
+    Yields:
+      Rows: dicts for JSON. Images per second are of training; GMAC are of g_a and g_s, forward, for
+      one image.
+
+    Raises:
+      ValueError: the configuration is not of pictures.
+    """
+    if not plan.codec.rank:
+        raise ValueError("the comparison is of pictures: give --config=configs/photos.py")
+    other = _Other(settings.compressai) if _has_compressai(settings.compressai) else None
+    plan = planning.make(config_of(plan.config))
+    params = plan.initial_params(plan.seed)
+    step = steps.make(plan, plan.runs[0].stage, params)
+    ours, theirs = [], []
+    for _ in range(settings.repeats + 1):
+        ours += timing.seconds(step, CALLS)
+        theirs += other.seconds(CALLS) if other else []
+    ours = {
+        "model": f"synjax, {LATENTS} latents, widths {plan.codec.analysis_width} and "
+        + "-".join(str(width) for width in plan.codec.synthesis_widths),
+        "library": f"jax {jax.__version__}",
+        "batch": f"{BATCH} x {CROP} x {CROP}",
+        "GMAC": round(_forward_macs(plan, params) / 1e9, 3),
+        "parameters_million": round(sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6, 2),
+        "step_ms": round(1e3 * statistics.median(ours), 1),
+        "images_per_s": round(BATCH / statistics.median(ours), 3),
+    }
+    yield ours
+    if other is None:
+        yield {"model": f"FactorizedPrior({CHANNELS}, {LATENTS})", "library": "not installed"}
+        return
+    about = other.close()
+    rate = BATCH / statistics.median(theirs)
+    yield {
+        "model": f"FactorizedPrior({CHANNELS}, {LATENTS})",
+        "library": about["library"],
+        "batch": ours["batch"],
+        "GMAC": round(about["macs"] / 1e9, 3),
+        "parameters_million": round(about["parameters"] / 1e6, 2),
+        "step_ms": round(1e3 * statistics.median(theirs), 1),
+        "images_per_s": round(rate, 3),
+    }
+    yield {
+        "model": "ours over theirs",
+        "GMAC": round(ours["GMAC"] * 1e9 / about["macs"], 3),
+        "images_per_s": round(ours["images_per_s"] / rate, 3),
+        "bar": BAR,
+    }
+
+
+def _forward_macs(plan, params):
+    """Multiply-accumulates of g_a and g_s for one picture."""
+    x = jax.ShapeDtypeStruct((1, CROP, CROP, plan.codec.channels), "float32")
+
+    def forward(params, x):
+        bound = plan.codec.bind(params, 45.0, 0.0)
+        latent = plan.codec.analyse(bound, x)
+        shared = jax.numpy.pad(latent["y"], [(0, 0)] * 3 + [(0, 1)])  # the level is one channel
+        detail = jax.numpy.zeros((1, 1, *shared.shape[1:-1], plan.codec.coefficients))
+        # The texture's linear path is left out: this stage has none.
+        own = {"params": bound["synthesis"]}
+        return plan.codec.synthesis_network.apply(own, shared, detail, bound["features"])[0]
+
+    return arithmetic.multiply_accumulates(forward, params, x)
+
+
+def _has_compressai(python):
+    if python is None:
+        return importlib.util.find_spec("compressai") is not None
+    found = subprocess.run([python, "-c", "import compressai"], capture_output=True)
+    if found.returncode:
+        raise ValueError(f"--compressai={python} is no Python that has CompressAI")
+    return True
+
+
+class _Other:
+    """The process of the other half."""
+
+    def __init__(self, python):
+        threads = len(os.sched_getaffinity(0))
+        numbers = map(str, (BATCH, CROP, CHANNELS, LATENTS, threads))
+        self._process = subprocess.Popen(
+            [python or sys.executable, "-W", "ignore", str(OTHER), *numbers],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._about = self._answer()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if not line:
+            raise ValueError(f"CompressAI's half ended with status {self._process.wait()}")
+        return json.loads(line)
+
+    def seconds(self, calls):
+        """Seconds of each of some training steps."""
+        print(calls, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def close(self):
+        """Ends the process; returns what it said of itself."""
+        self._process.stdin.close()
+        self._process.wait()
+        return self._about
