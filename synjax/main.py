@@ -182,7 +182,7 @@ def _bench_flags(values):
         ("precisions", settings.PRECISIONS, "Of the codec's hidden layers."),
         ("stacks", ("1", "16"), "How many trials one step works on."),
     ):
-        flags.DEFINE_list(name, default, meaning, flag_values=values)
+        flags.DEFINE_list(name, list(default), meaning, flag_values=values)
     meaning = "A Python that has CompressAI, for the comparison; this one, if it is not given."
     flags.DEFINE_string("compressai", None, meaning, flag_values=values)
 

@@ -22,7 +22,7 @@ STEPS = 12  # of every run
 SIDE = 4  # of the grid
 BAR, BAR_STACKED = 1.1, 0.25
 ALONE = 2  # trainings on their own that are measured; the others cost the same
-COMPILING = ("step", "jit(step)")  # how JAX calls the training step where it says what it compiles
+COMPILING = ("some", "on_mesh")
 
 
 def config_of(config, side=SIDE, count=STEPS):
