@@ -52,7 +52,7 @@ def _plans(config, workdir, experiment):
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
         evaluation.require(plan.config)  # what is missing is said before hours of training
-        ledger.check(workdir, plan)
+        ledger.check(sweeping.check_workdir(workdir, plan.config), plan)
         home = sweeping.open_workdir(workdir, plan.config)
         ledger.write(home, plan)
         return [(plan, home)]
@@ -62,9 +62,10 @@ def _plans(config, workdir, experiment):
         )
         for name, own in experiment.variants(config).items()
     }
-    for name, plan in plans.items():
+    sweeping.check_workdir(workdir, config | {VARIANTS: list(plans)})
+    for name, plan in plans.items():  # all or none of them is written
         evaluation.require(plan.config)
-        ledger.check(workdir / name, plan)
+        ledger.check(sweeping.check_workdir(workdir / name, plan.config), plan)
     sweeping.open_workdir(workdir, config | {VARIANTS: list(plans)})
     homes = [sweeping.open_workdir(workdir / name, plan.config) for name, plan in plans.items()]
     for home, plan in zip(homes, plans.values(), strict=True):
