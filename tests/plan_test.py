@@ -72,7 +72,7 @@ def test_separate_encoders_have_one_architecture_and_each_starts_at_its_own_step
 
 
 def test_a_codec_is_told_the_weights_that_one_set_of_parameters_serves(tiny_config):
-    assert plan.make(tiny_config("photos")).codec.grid.lambda_d == (10.0, 200.0)
+    assert plan.make(tiny_config("photos")).codec.grid.lambda_d == (25.0, 200.0)
     separate = [plan.make(tiny_config())]
     other = tiny_config()
     other["sweep"] |= {"lambda_d": (1.0,), "lambda_p": (0.0,)}
