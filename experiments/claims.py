@@ -94,9 +94,8 @@ def variants(config):
     """
     source = _source(config)
     stages, sweep = config["stages"], config["sweep"]
-    # The decoder of λ_p = 0 is the same for all; one codec for all, so that encoders are shared.
+    # The decoder of λ_p = 0 is the same for all.
     only = {"sweep": sweep | {"lambda_p": sweep["lambda_p"][1:]}}
-    only["sweep"]["codec_lambda_p"] = sweep["lambda_p"]
     found = {"m2": _members(config, 2)}
     found |= {f"m{m}": _members(config, m) | only for m in MEMBERS if m != 2}
     found["single"] = _members(config, 0) | only

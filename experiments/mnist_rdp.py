@@ -51,13 +51,11 @@ def variants(config):
     critic = experiments.load("configs/digits.py").get_config(
         "tiny,wgan_gp" if _is_miniature(config) else "wgan_gp"
     )
-    both = sorted({*config["sweep"]["lambda_p"], *critic.sweep.lambda_p})
-    sweep = config["sweep"] | {"codec_lambda_p": both}  # one codec, so that encoders are shared
     modules = {
-        "sliced": {"sweep": sweep},
+        "sliced": {},
         "wgan": {
             "perception": critic.perception.to_dict(),
-            "sweep": sweep | {"lambda_p": critic.sweep.lambda_p},
+            "sweep": config["sweep"] | {"lambda_p": critic.sweep.lambda_p},
         },
     }
     fidelity, perception = (config["stages"][name] for name in ("fidelity", "perception"))

@@ -60,7 +60,7 @@ def _plans(config, workdir, experiment):
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
         evaluation.require(plan.config)  # what is missing is said before hours of training
-        ledger.check(workdir, plan)
+        ledger.check(sweeping.check_workdir(workdir, plan.config), plan)
         home = _open(workdir, plan.config)
         if mesh.is_first():
             ledger.write(home, plan)
@@ -71,9 +71,10 @@ def _plans(config, workdir, experiment):
         )
         for name, own in experiment.variants(config).items()
     }
-    for name, plan in plans.items():
+    sweeping.check_workdir(workdir, config | {VARIANTS: list(plans)})
+    for name, plan in plans.items():  # all or none of them is written
         evaluation.require(plan.config)
-        ledger.check(workdir / name, plan)
+        ledger.check(sweeping.check_workdir(workdir / name, plan.config), plan)
     _open(workdir, config | {VARIANTS: list(plans)})
     homes = [_open(workdir / name, plan.config) for name, plan in plans.items()]
     if mesh.is_first():

@@ -10,7 +10,7 @@ import numpy as np
 
 from synjax import objective as terms
 from synjax import records
-from synjax.training import checkpoint, ledger, loop, mesh, state, step
+from synjax.training import checkpoint, extension, ledger, loop, mesh, state, step
 
 CONFIG = "config.json"
 
@@ -36,7 +36,7 @@ def _outcome(final):
 
 
 def open_workdir(workdir, config):
-    """Makes a working directory for a configuration, or checks that it holds this one.
+    """Makes a working directory for a configuration, or checks that it holds it or can grow to it.
 
     Args:
       workdir: directory of the sweep.
@@ -48,25 +48,34 @@ def open_workdir(workdir, config):
     Raises:
       ValueError: it holds another sweep, or something else; nothing is written then.
     """
+    workdir = check_workdir(workdir, config)
+    text = _text(config)
+    path = workdir / CONFIG
+    if path.exists() and path.read_text() == text:
+        return workdir
+    workdir.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+    return workdir
+
+
+def _text(config):
+    return json.dumps(config, indent=2, sort_keys=True, default=list) + "\n"
+
+
+def check_workdir(workdir, config):
+    """Raises what `open_workdir` does, and returns what it does, but writes nothing."""
     workdir = pathlib.Path(workdir)
-    text = json.dumps(config, indent=2, sort_keys=True, default=list) + "\n"
     path = workdir / CONFIG
     if path.exists():
         try:
             held = json.loads(path.read_text())
         except ValueError:
             raise ValueError(f"{path} is not JSON: remove it or choose another workdir") from None
-        differences = _differences(held, json.loads(text))
-        if differences:
-            listed = "; ".join(differences)
-            raise ValueError(f"{workdir} holds another sweep ({listed}); choose another --workdir")
-        return workdir
-    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        extension.check(workdir, held, json.loads(_text(config)))
+    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise ValueError(f"{workdir} exists and holds no sweep; choose another --workdir")
-    workdir.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
     return workdir
 
 
@@ -76,15 +85,6 @@ def read_config(workdir):
     if not path.exists():
         raise ValueError(f"{workdir} holds no sweep: there is no {CONFIG} in it")
     return json.loads(path.read_text())
-
-
-def _differences(held, asked, prefix=""):
-    if isinstance(held, dict) and isinstance(asked, dict):
-        found = []
-        for key in sorted(set(held) | set(asked)):
-            found += _differences(held.get(key), asked.get(key), f"{prefix}{key}.")
-        return found
-    return [] if held == asked else [f"{prefix[:-1]} is {held!r} there, {asked!r} here"]
 
 
 def _require_finished(directory, done, stage):
@@ -158,8 +158,10 @@ class Trainer:
                 _require_finished(
                     directory, checkpoint.steps_done(directory / "checkpoints"), stage
                 )
-        if seed not in self._initial:
-            self._initial[seed] = self._plan.initial_params(seed)
+        for run, parent in zip(runs, parents, strict=True):
+            start = run.seed, run.lambda_d
+            if start not in self._initial and (parent is None or not self._initial):
+                self._initial[start] = self._plan.initial_params(*start)
         initial = [
             self._initial_state(run, parent) for run, parent in zip(runs, parents, strict=True)
         ]
@@ -202,7 +204,7 @@ class Trainer:
 
     def _initial_state(self, run, parent):
         """The state before a run's first step, of numpy arrays."""
-        params = self._initial[run.seed] if parent is None else parent.params
+        params = self._initial[run.seed, run.lambda_d] if parent is None else parent.params
         _, transformation, objective = self._stage(run.stage)
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
         critic = objective.perception.init(critic_key, self._example(run.stage))

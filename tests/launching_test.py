@@ -19,7 +19,7 @@ import submitit
 
 from synjax import main, run
 from synjax.launching import launch, slurm, waves, workers
-from synjax.reporting import table
+from synjax.reporting import plots, table
 from synjax.training import ledger, plan
 
 
@@ -40,8 +40,16 @@ def asked():
 @pytest.fixture(scope="module")
 def inline(asked, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("inline") / "run"
-    run.sweep(asked, workdir, _console())
+    with pytest.MonkeyPatch.context() as patch:
+        _without_plots(patch)
+        run.sweep(asked, workdir, _console())
     return workdir
+
+
+def _without_plots(patch):
+    """They take half of the time, and nobody looks at them here."""
+    for name in ("rate_distortion", "distortion_perception"):
+        patch.setattr(plots, name, lambda *unused: [])
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +65,7 @@ def left(asked, environment, tmp_path_factory):
 
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
+        _without_plots(patch)
         _compile_alike(patch, environment)
         patch.setattr(workers.Subprocess, "start", dies)
         flags = [f"--config={config}", f"--workdir={workdir}", "--launcher=subprocess", "--jobs=2"]
@@ -102,6 +111,7 @@ def test_submitit_does_what_is_missing_and_nothing_else(left, inline, asked, tmp
     executor = submitit.LocalExecutor(tmp_path / "submitit")
     executor.update_parameters(timeout_min=10)
     with pytest.MonkeyPatch.context() as patch:
+        _without_plots(patch)
         _compile_alike(patch, environment)
         for _ in range(2):  # the second time nothing is left
             run.sweep(asked, workdir, _console(), share=(slurm.Slurm(executor), 1))

@@ -47,10 +47,10 @@ def compiled_once():
             steps[key] = compiled(objective, stage, devices)
         return steps[key]
 
-    def once(self, seed):
-        if (self.codec, seed) not in initial:
-            initial[self.codec, seed] = initial_params(self, seed)
-        return initial[self.codec, seed]
+    def once(self, seed, lambda_d):
+        if (self.codec, seed, lambda_d) not in initial:
+            initial[self.codec, seed, lambda_d] = initial_params(self, seed, lambda_d)
+        return initial[self.codec, seed, lambda_d]
 
     patch.setattr(loop, "compiled", shared)
     patch.setattr(plan.Plan, "initial_params", once)

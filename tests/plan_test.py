@@ -2,6 +2,8 @@
 
 import copy
 
+import jax
+import numpy as np
 import pytest
 
 from synjax.training import plan
@@ -60,8 +62,34 @@ def test_all_components_are_one_group_unless_groups_are_given(tiny_config):
     assert plan.make(asked).codec.groups == (2,)
 
 
-def test_every_run_of_a_stage_has_the_same_architecture(tiny_config):
-    assert plan.make(tiny_config()).codec.grid.lambda_d == (2.4, 24.0)
+def test_separate_encoders_have_one_architecture_and_each_starts_at_its_own_step(tiny_config):
+    made = plan.make(tiny_config())
+    starts = [made.initial_params(0, lambda_d) for lambda_d in ((2.4,), (24.0,))]
+    assert jax.tree.map(np.shape, starts[0]) == jax.tree.map(np.shape, starts[1])
+    rows = [start["analysis"]["log_gain"][1] for start in starts]
+    np.testing.assert_allclose(rows[1] - rows[0], np.log(np.sqrt(10)), rtol=1e-4)
+    np.testing.assert_array_equal(starts[0]["analysis"]["klt"], starts[1]["analysis"]["klt"])
+
+
+def test_a_codec_is_told_the_weights_that_one_set_of_parameters_serves(tiny_config):
+    assert plan.make(tiny_config("photos")).codec.grid.lambda_d == (25.0, 200.0)
+    separate = [plan.make(tiny_config())]
+    other = tiny_config()
+    other["sweep"] |= {"lambda_d": (1.0,), "lambda_p": (0.0,)}
+    separate.append(plan.make(other))
+    assert separate[0].codec == separate[1].codec
+    # All that it is told is whether λ_p is positive.
+    of = separate[0].codec.grid.features
+    np.testing.assert_array_equal(of(3.0, 0.0), [1, 1, 0, 0])
+    for lambda_p in (1e-3, 1.0, 7200.0, 1e9):
+        np.testing.assert_array_equal(of(0.1, lambda_p), [1, 1, 1, 1])
+
+
+def test_the_first_seed_is_not_named_so_that_others_can_be_added(tiny_config):
+    alone, both = (plan.make(tiny_config() | {"seeds": seeds}) for seeds in ((3,), (3, 0)))
+    names = [{run.name for run in made.runs} for made in (alone, both)]
+    assert names[0] < names[1]
+    assert all(name.endswith(",seed=0") for name in names[1] - names[0])
 
 
 def test_the_hash_names_the_whole_configuration(tiny_config):

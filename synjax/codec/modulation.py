@@ -10,6 +10,11 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+# The axes of a grid whose every point has parameters of its own: they are told no λ, only whether
+# λ_p is positive, and so do not depend on which others a sweep has.
+OWN_LAMBDA_D = (1.0,)
+OWN_LAMBDA_P = (0.0, 1e-12)
+
 
 def hats(value, grid):
     """Piecewise-linear interpolation weights of `value` on `grid`, clamped at its ends.

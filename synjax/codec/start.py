@@ -1,10 +1,18 @@
 """Parameters before training: everything starts where classical transform coding ends."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from synjax.codec import chain, klt, transforms
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _drawn(network, key, *arguments):
+    """Parameters of a Flax module; compiled once for all keys and λ's."""
+    return network.init(key, *arguments).get("params", {})
 
 
 def params(codec, key, x):
@@ -37,7 +45,7 @@ def params(codec, key, x):
     own = jnp.zeros((1, 1, *latent_sizes, codec.coefficients))
 
     def drawn(network, *arguments):
-        return jax.jit(network.init)(next(keys), *arguments).get("params", {})
+        return _drawn(network, next(keys), *arguments)
 
     analysis = drawn(codec.analysis_network, example, features)
     analysis |= {"mean": mean, "klt": basis[: codec.latents]}

@@ -48,6 +48,11 @@ class Run:
     parent: str | None
     seed: int
 
+    @property
+    def lambda_d(self):
+        """The λ_d that it serves, increasing."""
+        return tuple(sorted({condition.lambda_d for condition in self.conditions}))
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -154,9 +159,17 @@ class Plan:
         )
         return next(read)
 
-    def initial_params(self, seed):
-        """Parameters before training, from the KLT of `examples`."""
-        return self.codec.init(jax.random.key(seed), self.examples())
+    def initial_params(self, seed, lambda_d=None):
+        """Parameters before training, from the KLT of `examples`.
+
+        Args:
+          seed: of what is drawn.
+          lambda_d: all that the parameters serve, a tuple; None for those of the first run.
+        """
+        grid = self.codec.grid
+        start = dataclasses.replace(grid, lambda_d=lambda_d or self.runs[0].lambda_d)
+        codec = dataclasses.replace(self.codec, grid=start)
+        return codec.init(jax.random.key(seed), self.examples())
 
     def objective(self, stage, axes):
         """Eq. 62 as a stage sees it.
@@ -213,23 +226,26 @@ def make(config):
     sweep = config["sweep"]
     points = _points(sweep)
     lambda_d, lambda_p = (tuple(sorted(set(axis))) for axis in zip(*points, strict=True))
-    # What a codec can be told is a part of it: sweeps that share encoders must agree on it.
-    told = _increasing("sweep.codec_lambda_p", sweep.get("codec_lambda_p", lambda_p))
-    grid = modulation.Grid(lambda_d, tuple(sorted({*lambda_p, *told})))
+    grid = modulation.Grid(lambda_d, lambda_p)
     seeds = _seeds(config["seeds"])
     for name, allowed in SHARING.items():
         if sweep[name] not in allowed:
             raise ValueError(f"sweep.{name} is {sweep[name]!r}, must be one of {allowed}")
+    told = modulation.Grid(  # what a codec can be told is a part of it
+        modulation.OWN_LAMBDA_D if sweep["encoders"] == "separate" else lambda_d,
+        modulation.OWN_LAMBDA_P if sweep["decoders"] == "separate" else lambda_p,
+    )
     distortion.build(config["distortion"])
     source = sources.of_config(config["data"], split="train")
     sources.of_config(config["data"], split="test")  # what is missing is missed now
-    codec = _codec(config["codec"], source, grid)
+    codec = _codec(config["codec"], source, told)
     stages = {name: _stage(name, settings) for name, settings in config["stages"].items()}
     _check_stages(stages, codec, source, config)
     _check_evaluation(config["evaluation"], list(stages.values())[-1], sweep)
     runs, trials = [], []
     for seed in seeds:
-        suffix = f",seed={seed}" if len(seeds) > 1 else ""
+        # The first has none, so that what is trained keeps its name when seeds are added.
+        suffix = "" if seed == seeds[0] else f",seed={seed}"
         of_seed = _runs(stages, sweep, points, grid, seed, suffix)
         runs, trials = runs + of_seed[0], trials + of_seed[1]
     return Plan(config=config, codec=codec, source=source, runs=tuple(runs), trials=tuple(trials))
