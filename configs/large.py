@@ -1,4 +1,4 @@
-"""Photographs, by a codec of 76.7 M parameters for a pod: bfloat16 and rematerialisation.
+"""Photographs, by a codec of 76.8 M parameters for a pod: bfloat16 and rematerialisation.
 
     ./launch.sh sweep --config=configs/large.py --workdir=runs/large
 
@@ -33,13 +33,13 @@ def get_config(arg=""):
                 "detail_width": 768,
             }
         )
-        shared = {"crop": 256, "warmup": 5000, "decay": 0.9999, "checkpoint_every": 5000}
+        shared = {"crop": 192, "warmup": 5000, "decay": 0.9999, "checkpoint_every": 5000}
         # A picture for each of the 256 chips of a pod slice, or 32 for each of eight.
         config.stages.fidelity.update(
-            shared | {"steps": 1_000_000, "batch": 256, "conditions": 1, "learning_rate": 2e-4}
+            shared | {"steps": 1_000_000, "batch": 256, "conditions": 2, "learning_rate": 2e-4}
         )
         config.stages.perception.update(
-            shared | {"steps": 200_000, "batch": 256, "conditions": 1, "learning_rate": 1e-4}
+            shared | {"steps": 200_000, "batch": 256, "conditions": 2, "learning_rate": 1e-4}
         )
     if stand_in:
         _stand_ins.apply(config, stand_in)
