@@ -51,7 +51,7 @@ class Part:
         """Its density, a Flax module."""
         if self.known == 0:
             return priors.Factorised(self.channels)
-        return priors.Conditional(self.channels, codec.prior_width, codec.rank)
+        return priors.Conditional(self.channels, codec.prior_width, codec.rank, codec.rematerialise)
 
 
 def parts(codec):

@@ -25,9 +25,12 @@ class Layers:
 
     Attributes:
       dtype: of hidden layers, a value of `COMPUTE`.
+      rematerialise: whether a backward pass computes residual blocks again from what went into
+        them, rather than keep what is inside (Chen et al. 2016, arXiv:1604.06174).
     """
 
     dtype: Any = None
+    rematerialise: bool = False
 
     def dense(self, x, width, name):
         """A hidden dense layer: [..., C] → [..., width], of `dtype`."""
@@ -44,7 +47,8 @@ class Layers:
 
     def residual(self, x, features, name, rank=2):
         """A `Residual` block: [B, *S, C] → [B, *S, C], of `dtype`."""
-        return Residual(rank, self, name=name)(x, features)
+        block = nn.remat(Residual) if self.rematerialise else Residual
+        return block(rank, self, name=name)(x, features)
 
     def out(self, x, width, name, kernel_init):
         """The dense layer by which a network is left: [..., C] → [..., width], float32."""

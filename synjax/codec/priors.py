@@ -123,11 +123,13 @@ class Conditional(nn.Module):
       channels: of the group.
       width: of the hidden layers.
       rank: number of spatial axes.
+      rematerialise: see `layers.Layers`.
     """
 
     channels: int
     width: int
     rank: int
+    rematerialise: bool = False
 
     @nn.compact
     def __call__(self, earlier, features):
@@ -145,7 +147,7 @@ class Conditional(nn.Module):
             self, "log_input", features, earlier.shape[-1], transforms.ZEROS
         )
         earlier = earlier * modulation.channelwise(jnp.exp(-known), earlier)
-        own = layers.Layers()
+        own = layers.Layers(rematerialise=self.rematerialise)
         h = nn.relu(own.conv(earlier, self.width, "stem", self.rank))
         h = own.residual(h, features, "block", self.rank)
         out = own.out(nn.relu(h), 2 * self.channels, "out", nn.initializers.normal(1e-3))

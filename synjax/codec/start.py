@@ -30,7 +30,8 @@ def params(codec, key, x):
     Raises:
       ValueError: x is not finite.
     """
-    patches = transforms.space_to_depth(x, codec.stride) if codec.rank else x
+    with jax.ensure_compile_time_eval():  # so that shapes can be asked for with `jax.eval_shape`
+        patches = transforms.space_to_depth(x, codec.stride) if codec.rank else x
     mean, basis, variances = klt.transform(np.asarray(patches).reshape(-1, codec.coefficients))
     deviation = np.sqrt(variances + 1e-8)
     step = klt.step_size(codec.grid.lambda_d)[:, None]  # [D, 1]

@@ -65,6 +65,7 @@ class Codec:
     clipped: bool = False
     # Not of what a codec is but of how it was trained, and not in what names one.
     compute: str = dataclasses.field(default="float32", repr=False)
+    rematerialise: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self):
         """Raises ValueError on an architecture that cannot be built."""
@@ -88,15 +89,19 @@ class Codec:
             raise ValueError(
                 f"codec.compute is {self.compute!r}, must be one of {', '.join(layers.COMPUTE)}"
             )
+        if not isinstance(self.rematerialise, bool):
+            raise ValueError(
+                f"codec.rematerialise must be True or False, got {self.rematerialise!r}"
+            )
 
     @property
     def as_deployed(self):
         """The codec as it encodes and decodes, in float32 however it was trained."""
-        return dataclasses.replace(self, compute="float32")
+        return dataclasses.replace(self, compute="float32", rematerialise=False)
 
     @property
     def _hidden(self):
-        return layers.Layers(layers.COMPUTE[self.compute])
+        return layers.Layers(layers.COMPUTE[self.compute], self.rematerialise)
 
     @property
     def latents(self):
@@ -242,13 +247,14 @@ class Codec:
 
     def group_bits(self, params, symbols):
         """−log₂ p of each group given the groups before it: bits [B, L]."""
+        bits_of = jax.checkpoint(priors.bits) if self.rematerialise else priors.bits
 
         def choose(part, density):
             hard, noisy = (
                 self._own(part, symbols[name], symbols.get(chain.HYPER, {}).get(name))
                 for name in ("hard", "noisy")
             )
-            bits = priors.bits(noisy, *density.mixture) * self._mask_of(part, symbols["mask"])
+            bits = bits_of(noisy, *density.mixture) * self._mask_of(part, symbols["mask"])
             return {"value": density.centre + hard, "bits": bits}
 
         found = chain.follow(self, params, symbols["hard"].shape[1:-1], choose)
