@@ -127,7 +127,9 @@ def tables():
     plan = planning.make(large.get_config().to_dict())
     stage = plan.runs[0].stage
     params = shapes(plan.codec)
-    sizes = {name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in params.items()}
+    sizes = {
+        name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in params.items()
+    }
     count, pixels = sum(sizes.values()), stage.batch * stage.crop**2
     macs = products(params, plan.codec.stride)
     rows = [(name, f"{sizes[name] / 1e6:.1f}", f"{macs[name] / 1e3:.0f}") for name in params]

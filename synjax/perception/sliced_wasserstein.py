@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from synjax.perception import base, spaces
+from synjax.perception import base, sorting, spaces
 
 
 def squared_w2(real, fake):
@@ -26,7 +26,7 @@ def squared_w2(real, fake):
     Returns:
       [...], in squared units of the samples.
     """
-    return _of_quantiles(jnp.sort(real, -1), jnp.sort(fake, -1))
+    return _of_quantiles(sorting.ascending(real), sorting.ascending(fake))
 
 
 def _of_quantiles(real, fake):
@@ -106,7 +106,7 @@ class SlicedWasserstein(spaces.Spaced):
         sets = jax.lax.stop_gradient(sets)
 
         def found(mixed):
-            return _distance(*(jnp.sort(mixed @ samples, -1) for samples in sets))
+            return _distance(*(sorting.ascending(mixed @ samples) for samples in sets))
 
         for _ in range(self.ascent):
             # For a fixed coupling W₂² is a quadratic form of the direction, and its gradient the
@@ -168,7 +168,7 @@ class SlicedWasserstein(spaces.Spaced):
         total = 0.0
         for index, sets in enumerate(zip(*sampled, strict=True)):
             projections = self._project(sets, jax.random.fold_in(direction_key, index))
-            total += _distance(*(jnp.sort(samples, -1) for samples in projections))
+            total += _distance(*(sorting.ascending(samples) for samples in projections))
         return total / len(sampled[0])
 
 
