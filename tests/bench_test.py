@@ -125,11 +125,11 @@ def test_tables_hold_every_column_and_say_what_is_missing():
 def test_the_bench_writes_json_and_tables_of_the_parts_that_were_asked_for(tmp_path, capsys):
     out = tmp_path / "deep" / "bench.json"
     call = ["bench", "--config=configs/gaussian.py:tiny", f"--out={out}", "--repeats=1"]
-    call += ["--parts=input,coding"]
+    call += ["--parts=products,coding"]
     assert main.main(call) == 0
     found = json.loads(out.read_text())
-    assert list(found["parts"]) == ["input", "coding"]
-    assert [row["stage"] for row in found["parts"]["input"]] == ["fidelity", "perception"]
+    assert list(found["parts"]) == ["products", "coding"]
+    assert [row["precision"] for row in found["parts"]["products"]] == ["float32", "bfloat16"]
     assert found["machine"]["device"] and found["repeats"] == 1
     assert "## coding" in out.with_suffix(".md").read_text()
     assert "Msymbols" in capsys.readouterr().out
