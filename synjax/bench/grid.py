@@ -22,7 +22,7 @@ STEPS = 12  # of every run
 SIDE = 4  # of the grid
 BAR, BAR_STACKED = 1.1, 0.25
 ALONE = 2  # trainings on their own that are measured; the others cost the same
-# How JAX calls the training step where it says what it compiles: functions of `mesh.Devices.compile`.
+# How JAX calls the training step where it tells what it compiles: by names in `training.mesh`.
 COMPILING = ("some", "jit(some)", "on_mesh", "jit(on_mesh)")
 
 
