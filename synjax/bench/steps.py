@@ -1,6 +1,7 @@
 """Training steps: what they cost, and how much of the device they use."""
 
 import dataclasses
+import math
 import os
 import statistics
 import time
@@ -28,7 +29,7 @@ class Step:
       state: `training.state.TrainState`, of all stacked trials.
       rest: the other arguments.
       images: examples of all stacked trials that one call trains on.
-      pixels: elements of those along their spatial axes.
+      pixels: of those; 0 for vectors.
       macs: multiply-accumulates of one call.
       xla_gflop: what XLA counts for it before it optimises; None where it counts nothing.
       compile_s: seconds that XLA took.
@@ -100,7 +101,7 @@ def lower(plan, stage, params, stacked=1):
         state=state,
         rest=rest,
         images=stacked * len(x),
-        pixels=stacked * int(np.prod(x.shape[:-1])),
+        pixels=stacked * math.prod(x.shape[:3]) if plan.codec.rank else 0,
         macs=macs,
         xla_gflop=counted["flops"] / GIGA if "flops" in counted else None,
     )
@@ -157,7 +158,9 @@ def row(step, precision, repeats):
         "step_ms": round(1e3 * seconds, 3),
         "spread_ms": round(1e3 * (max(runs) - min(runs)), 3),
         "images_per_s": round(step.images / seconds, 2),
-        "ms_per_megapixel": round(1e3 * seconds / (step.pixels / MILLION), 2),
+        "ms_per_megapixel": round(1e3 * seconds / (step.pixels / MILLION), 2)
+        if step.pixels
+        else None,
         "ms_per_GFLOP": round(1e3 * seconds / gflop, 4),
         "GFLOP_per_s": round(rate, 1),
         "share_of_peak": peak and round(rate * GIGA / (peak * TERA), 5),
