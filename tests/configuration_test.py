@@ -87,14 +87,15 @@ def test_what_is_not_json_is_refused(file, capsys, text):
 
 MEASURE = """
 import sys
-from synjax import bench, main
+from synjax import main
+from synjax.bench import parts
 
-def measure(plan, repeats):
+def measure(plan, settings):
     params, stage = plan.initial_params(plan.seed), plan.runs[-1].stage
     plan.objective(stage, params["synthesis"]["klt"])
-    return {"config_hash": plan.config_hash, "repeats": repeats}
+    yield {"stage": stage.name}
 
-bench.measure = measure  # what it takes, without the minutes of it
+parts.PARTS["steps"] = measure  # what it takes, without the minutes of it
 sys.exit(main.main(sys.argv[1:]))
 """
 
@@ -109,7 +110,7 @@ def test_the_bench_runs_from_json_where_what_it_does_not_need_is_not_installed(
 
     def bench(*arguments):
         return subprocess.run(
-            [sys.executable, "-c", MEASURE, "bench", "--repeats=1", *arguments],
+            [sys.executable, "-c", MEASURE, "bench", "--parts=steps", *arguments],
             cwd=conftest.ROOT,
             env=environment | {"PYTHONPATH": str(tmp_path / "blocked")},
             capture_output=True,
@@ -120,7 +121,10 @@ def test_the_bench_runs_from_json_where_what_it_does_not_need_is_not_installed(
     done = bench(f"--experiment={file}", f"--out={out}", "--config.seeds=(3,)")
     assert done.returncode == 0, done.stderr
     changed = plan.config_hash(json.loads(file.read_text()) | {"seeds": [3]})
-    assert json.loads(out.read_text()) == {"config_hash": changed, "repeats": 1}
+    found = json.loads(out.read_text())
+    assert found["config"]["hash"] == changed and found["parts"] == {
+        "steps": [{"stage": "perception"}]
+    }
     done = bench("--config=configs/gaussian.py:tiny")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "needs ml_collections" in done.stderr and "FILE.json" in done.stderr

@@ -15,12 +15,13 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 
 from synjax.bench import arithmetic, steps, timing
 from synjax.training import plan as planning
 
 BATCH, CROP, CHANNELS, LATENTS = 4, 128, 128, 192
-WIDTHS = {"analysis_width": 256, "synthesis_widths": (256, 192, 160)}
+WIDTHS = {"analysis_width": 224, "synthesis_widths": (256, 192, 144)}
 CALLS = 3  # steps of one turn
 BAR = 1.3
 OTHER = pathlib.Path(__file__).with_name("compressai_half.py")
@@ -79,7 +80,7 @@ def measure(plan, settings):
         + "-".join(str(width) for width in plan.codec.synthesis_widths),
         "library": f"jax {jax.__version__}",
         "batch": f"{BATCH} x {CROP} x {CROP}",
-        "GMAC": round(_forward_macs(plan, params) / 1e9, 3),
+        "GMAC": round(forward_macs(plan.codec) / 1e9, 3),
         "parameters_million": round(sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6, 2),
         "step_ms": round(1e3 * statistics.median(ours), 1),
         "images_per_s": round(BATCH / statistics.median(ours), 3),
@@ -107,20 +108,26 @@ def measure(plan, settings):
     }
 
 
-def _forward_macs(plan, params):
-    """Multiply-accumulates of g_a and g_s for one picture."""
-    x = jax.ShapeDtypeStruct((1, CROP, CROP, plan.codec.channels), "float32")
+def forward_macs(codec):
+    """Multiply-accumulates of g_a and g_s for one picture; without detail, as in this stage."""
+    x = jax.ShapeDtypeStruct((1, CROP, CROP, codec.channels), "float32")
+    places = (1, CROP // codec.stride, CROP // codec.stride)
+    shared = jax.ShapeDtypeStruct((*places, codec.latents + 1), "float32")
+    features = codec.grid.features(45.0, 0.0)
 
-    def forward(params, x):
-        bound = plan.codec.bind(params, 45.0, 0.0)
-        latent = plan.codec.analyse(bound, x)
-        shared = jax.numpy.pad(latent["y"], [(0, 0)] * 3 + [(0, 1)])  # the level is one channel
-        detail = jax.numpy.zeros((1, 1, *shared.shape[1:-1], plan.codec.coefficients))
-        # The texture's linear path is left out: this stage has none.
-        own = {"params": bound["synthesis"]}
-        return plan.codec.synthesis_network.apply(own, shared, detail, bound["features"])[0]
+    def decode(variables, shared):
+        detail = jnp.zeros((1, *places, codec.coefficients))
+        return codec.synthesis_network.apply(variables, shared, detail, features)[0]
 
-    return arithmetic.multiply_accumulates(forward, params, x)
+    def encode(variables, x):
+        return codec.analysis_network.apply(variables, x, features)
+
+    key = jax.random.key(0)
+    detail = jax.ShapeDtypeStruct((1, *places, codec.coefficients), "float32")
+    of_encoder = jax.eval_shape(codec.analysis_network.init, key, x, features)
+    of_decoder = jax.eval_shape(codec.synthesis_network.init, key, shared, detail, features)
+    count = arithmetic.multiply_accumulates
+    return count(encode, of_encoder, x) + count(decode, of_decoder, shared)
 
 
 def _has_compressai(python):

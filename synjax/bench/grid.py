@@ -22,7 +22,8 @@ STEPS = 12  # of every run
 SIDE = 4  # of the grid
 BAR, BAR_STACKED = 1.1, 0.25
 ALONE = 2  # trainings on their own that are measured; the others cost the same
-COMPILING = ("some", "on_mesh")
+# How JAX calls the training step where it tells what it compiles: by names in `training.mesh`.
+COMPILING = ("some", "jit(some)", "on_mesh", "jit(on_mesh)")
 
 
 def config_of(config, side=SIDE, count=STEPS):
@@ -126,6 +127,7 @@ def _stages(plan, ticks, settings):
         within = [
             (ticks[name][-1][1] - ticks[name][0][1]) / (ticks[name][-1][0] - ticks[name][0][0])
             for name in names
+            if name in ticks  # of runs that train at once the first one has them
         ]
         yield {
             "what": f"stage {stage.name}",

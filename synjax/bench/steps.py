@@ -1,8 +1,11 @@
 """Training steps: what they cost, and how much of the device they use."""
 
 import dataclasses
+import math
+import os
 import statistics
 import time
+from concurrent import futures
 
 import jax
 import jax.numpy as jnp
@@ -19,17 +22,17 @@ MILLION, GIGA, TERA = 1e6, 1e9, 1e12
 
 @dataclasses.dataclass
 class Step:
-    """A compiled training step and everything that it takes, on a batch that stays the same.
+    """A training step and everything that it takes, on a batch that stays the same.
 
     Attributes:
-      function: compiled; the state that it is given is used up.
+      function: lowered, and after `compile` compiled; the state that it is given is used up.
       state: `training.state.TrainState`, of all stacked trials.
       rest: the other arguments.
       images: examples of all stacked trials that one call trains on.
-      pixels: elements of those along their spatial axes.
+      pixels: of those; 0 for vectors.
       macs: multiply-accumulates of one call.
       xla_gflop: what XLA counts for it before it optimises; None where it counts nothing.
-      compile_s: seconds that tracing and compiling took.
+      compile_s: seconds that XLA took.
     """
 
     function: object
@@ -39,7 +42,14 @@ class Step:
     pixels: int
     macs: int
     xla_gflop: float | None
-    compile_s: float
+    compile_s: float = 0.0
+
+    def compile(self):
+        """Compiles the function; returns the step."""
+        began = time.perf_counter()
+        self.function = self.function.compile()
+        self.compile_s = time.perf_counter() - began
+        return self
 
     def __call__(self):
         """One step, and the wait for it."""
@@ -48,7 +58,12 @@ class Step:
 
 
 def make(plan, stage, params, stacked=1):
-    """Compiles the step of a stage.
+    """The compiled step of a stage; arguments as `lower`."""
+    return lower(plan, stage, params, stacked).compile()
+
+
+def lower(plan, stage, params, stacked=1):
+    """The step of a stage, not yet compiled.
 
     Args:
       plan: `training.plan.Plan`.
@@ -79,19 +94,16 @@ def make(plan, stage, params, stacked=1):
     targets = np.full((*lambda_d.shape, 3), np.inf, np.float32)
     rest = tuple(jax.device_put((x, real, lambda_d, lambda_p, levels, targets)))
     macs = arithmetic.multiply_accumulates(function, state, *rest)
-    began = time.perf_counter()
     lowered = function.lower(state, *rest)
     counted = lowered.cost_analysis() or {}
-    compiled = lowered.compile()
     return Step(
-        function=compiled,
+        function=lowered,
         state=state,
         rest=rest,
         images=stacked * len(x),
-        pixels=stacked * int(np.prod(x.shape[:-1])),
+        pixels=stacked * math.prod(x.shape[:3]) if plan.codec.rank else 0,
         macs=macs,
         xla_gflop=counted["flops"] / GIGA if "flops" in counted else None,
-        compile_s=time.perf_counter() - began,
     )
 
 
@@ -115,16 +127,21 @@ def measure(plan, settings):
     cases = [] if alone is plan.config else [("as configured", plan.config, 1)]
     cases += [("separate", alone, stacked) for stacked in settings.stacks]
     for precision in settings.precisions:
-        for sharing, config, stacked in cases:
-            case = {"codecs": sharing, "precision": precision, "stacked": stacked}
-            config = variants.precise(config, precision)
-            if config is None:
-                yield {**case, "remark": f"the codec has no setting {variants.COMPUTE!r}"}
-                continue
-            varied = planning.make(config)
-            for stage in stages_of(varied):
-                step = make(varied, stage, params, stacked)
-                yield {"stage": stage.name, **case} | row(step, precision, settings.repeats)
+        found = []
+        # Several at once where there are cores for it; nothing is timed before all are compiled.
+        with futures.ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) // 4)) as pool:
+            for sharing, config, stacked in cases:
+                case = {"codecs": sharing, "precision": precision, "stacked": stacked}
+                config = variants.precise(config, precision)
+                if config is None:
+                    yield case | {"remark": f"the codec has no setting {variants.COMPUTE!r}"}
+                    continue
+                varied = planning.make(config)
+                for stage in stages_of(varied):
+                    step = lower(varied, stage, params, stacked)
+                    found.append(({"stage": stage.name} | case, pool.submit(step.compile)))
+        for case, step in found:
+            yield case | row(step.result(), precision, settings.repeats)
 
 
 def row(step, precision, repeats):
@@ -141,7 +158,9 @@ def row(step, precision, repeats):
         "step_ms": round(1e3 * seconds, 3),
         "spread_ms": round(1e3 * (max(runs) - min(runs)), 3),
         "images_per_s": round(step.images / seconds, 2),
-        "ms_per_megapixel": round(1e3 * seconds / (step.pixels / MILLION), 2),
+        "ms_per_megapixel": round(1e3 * seconds / (step.pixels / MILLION), 2)
+        if step.pixels
+        else None,
         "ms_per_GFLOP": round(1e3 * seconds / gflop, 4),
         "GFLOP_per_s": round(rate, 1),
         "share_of_peak": peak and round(rate * GIGA / (peak * TERA), 5),
