@@ -135,6 +135,8 @@ def _device_flags(values):
     flags.DEFINE_integer("stack", None, meaning, lower_bound=0, flag_values=values)
     meaning = "Split parameters and optimiser over the data devices (fully sharded)."
     flags.DEFINE_boolean("shard_parameters", False, meaning, flag_values=values)
+    meaning = "Processes that prepare batches, beside each process that trains; 0 for threads."
+    flags.DEFINE_integer("workers", 0, meaning, lower_bound=0, flag_values=values)
     meaning = "Processes of one run: auto (SLURM, Cloud TPU) or HOST:PORT,INDEX,COUNT."
     flags.DEFINE_string("distributed", "", meaning, flag_values=values)
 
@@ -143,7 +145,7 @@ def _devices(values, console):
     """The devices of the flags; processes but the first fall silent."""
     mesh.start(values.distributed)
     console.quiet = not mesh.is_first()
-    return mesh.make(values.mesh, values.stack, values.shard_parameters)
+    return mesh.make(values.mesh, values.stack, values.shard_parameters, values.workers)
 
 
 def _launcher_flags(values):

@@ -211,3 +211,12 @@ def test_recolouring_of_negative_strength_is_refused():
         pipeline.train_batches(
             sources.build("leaves", split="train"), batch=2, crop=32, recolour=-1.0, seed=0
         )
+
+
+def test_worker_processes_change_no_batch():
+    photographs = sources.Photos(split="train")
+    options = IMAGE_OPTIONS | {"crop": 32, "start_step": 3}
+    read = pipeline.train_batches(photographs, **options, threads=1, workers=2)
+    apart = np.stack([next(read) for _ in range(5)])
+    read.close()
+    np.testing.assert_array_equal(apart, batches(photographs, 5, **options))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import grain
 import numpy as np
+from absl import flags
 from PIL import Image
 
 # A photograph is drawn in proportion to its pixels, up to this many: the two largest would
@@ -94,6 +95,7 @@ def train_batches(
     rows: Sequence[int] | None = None,
     start_step: int = 0,
     threads: int = 2,
+    workers: int = 0,
 ) -> Iterator[np.ndarray]:
     """Endless training batches: random crops of images, or consecutive samples of vectors.
 
@@ -109,12 +111,13 @@ def train_batches(
     Batch k is a pure function of (seed, k); `start_step` is the k of the first one, and `rows` are
     those of its rows 0..batch-1 that are wanted here (None: all), so that any number of processes
     reads the same global batches.
-    `threads` batches are prepared at once ahead of their use (0: in the caller's thread).
+    `threads` batches are prepared at once ahead of their use (0: in the caller's thread), by each
+    of `workers` processes (0: by this one).
 
     Raises ValueError, before the first batch, for numbers out of range, a crop that does not fit
     every photograph, rows that the batch does not have, an unreadable photograph.
     """
-    _require_numbers(batch, seed, start_step, threads)
+    _require_numbers(batch, seed, start_step, threads, workers)
     rows = _rows(batch, rows)
     if source.kind == "image":
         images = [source[i] for i in range(len(source))]
@@ -137,7 +140,12 @@ def train_batches(
             lambda step: source.rows((step * batch + offset + rows) % len(source))
         )
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-    return iter(batches[start_step:].to_iter_dataset(options))
+    read = batches[start_step:].to_iter_dataset(options)
+    if workers:
+        if not flags.FLAGS.is_parsed():  # grain reads its own there
+            flags.FLAGS.mark_as_parsed()
+        read = read.mp_prefetch(grain.multiprocessing.MultiprocessingOptions(num_workers=workers))
+    return iter(read)
 
 
 def evaluation_examples(source, *, limit: int | None = None) -> list[Example]:
@@ -188,7 +196,7 @@ def _rows(batch, rows):
     return rows
 
 
-def _require_numbers(batch, seed, start_step, threads):
+def _require_numbers(batch, seed, start_step, threads, workers):
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
     if not 0 <= seed < 2**32:
@@ -197,6 +205,8 @@ def _require_numbers(batch, seed, start_step, threads):
         raise ValueError(f"start_step must be in 0..{STEPS - 1}, got {start_step}")
     if threads < 0:
         raise ValueError(f"threads must not be negative, got {threads}")
+    if workers < 0:
+        raise ValueError(f"workers must not be negative, got {workers}")
 
 
 def _require_crop(images, names, crop, scale_range):

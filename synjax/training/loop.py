@@ -224,6 +224,7 @@ def batches(source, stage, data, seed, start, devices):
     if source.kind == "image":
         options["crop"] = stage.crop
     options |= {"batch": stage.batch, "start_step": start, "rows": devices.rows(stage.batch)}
+    options["workers"] = devices.workers
 
     def read(seed):
         for x in pipeline.train_batches(source, seed=seed, **options):

@@ -66,11 +66,13 @@ class Devices:
       stack: trials that one device works on at once; None for as many as there are.
       sharded: whether parameters and the optimiser's state are split over 'data' too, each device
         holding a part and gathering the rest as a step needs it.
+      workers: processes that prepare batches for this one; 0 for threads of its own.
     """
 
     mesh: jax.sharding.Mesh
     stack: int | None = 1
     sharded: bool = False
+    workers: int = 0
 
     @property
     def capacity(self):
@@ -191,14 +193,14 @@ class Devices:
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
 
-def make(shape="", stack=None, sharded=False):
+def make(shape="", stack=None, sharded=False, workers=0):
     """The devices of this run.
 
     Args:
       shape: "TRIALxDATA", or "" for all devices along 'data'.
       stack: trials that one device works on at once; 0 for as many as there are; None for that on
         accelerators and 1 on CPU, where convolutions of several trials are slower at once.
-      sharded: see `Devices`.
+      sharded, workers: see `Devices`.
 
     Returns:
       `Devices`.
@@ -219,7 +221,7 @@ def make(shape="", stack=None, sharded=False):
         raise ValueError(f"stack must not be negative, got {stack}")
     # Sorts and Gram matrices of the perception modules fail under Explicit axes.
     mesh = jax.make_mesh((trial, data), (TRIAL, DATA), axis_types=(AxisType.Auto,) * 2)
-    return Devices(mesh, stack or None, sharded)
+    return Devices(mesh, stack or None, sharded, workers)
 
 
 def needs_blocking():
