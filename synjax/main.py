@@ -58,6 +58,7 @@ VERBS = {
     "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
 }
 
+DEVICE_FLAGS = ("mesh", "stack", "shard_parameters")  # each worker's, where there are any
 CODED = ("compress", "decompress", "inspect")
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
 
@@ -161,18 +162,24 @@ def _launcher_flags(values):
 
 
 def _share(values):
-    """What `run.sweep` shares the work by: None, or a launcher and a number of jobs."""
+    """What `run.sweep` shares the work by: None, or a `launch.Share`."""
     if values.launcher != "slurm" and values.slurm is not None:
         raise ValueError("--slurm needs --launcher=slurm")
     if values.launcher == "inline":
         if values.jobs is not None:
             raise ValueError("--jobs needs --launcher=subprocess or --launcher=slurm")
         return None
+    if values.distributed or values.runs is not None:
+        given = "--distributed" if values.distributed else "--runs"
+        raise ValueError(f"{given} needs --launcher=inline: the processes of a launcher are alone")
     jax.config.update("jax_platforms", "cpu")  # accelerators are for the workers
     jobs = values.jobs or 2
+    given = [values[name] for name in DEVICE_FLAGS if values[name].present]
+    flags_ = tuple(f"--{flag.name}={flag.value}" for flag in given)
     if values.launcher == "subprocess":
-        return workers.Subprocess(jobs), jobs
-    return slurm.Slurm(slurm.executor(slurm.folder(values.workdir), values.slurm)), jobs
+        return launch.Share(workers.Subprocess(jobs), jobs, flags_)
+    made = slurm.executor(slurm.folder(values.workdir), values.slurm)
+    return launch.Share(slurm.Slurm(made), jobs, flags_)
 
 
 def _bench_flags(values):
@@ -310,7 +317,7 @@ def _dispatch(verb, arguments, console):
     if verb == "export":
         return run.export(values.workdir, console)
     share = _share(values) if verb in ("sweep", "train") else None
-    devices = _devices(values, console)
+    devices = _devices(values, console) if share is None else None
     if verb == "quickstart":
         return run.sweep(config, values.workdir, console, experiment, devices)
     if verb == "evaluate":

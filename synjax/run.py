@@ -101,8 +101,7 @@ def _train(plan, workdir, console, devices=None, only_read=False, known=None):
 
 def _share(plans, verb, workdir, console, share):
     """Leaves what there is to do to other processes; returns how many of them died."""
-    launcher, jobs = share
-    return launch.launch(plans, launcher, verb, jobs, pathlib.Path(workdir) / launch.LOGS, console)
+    return launch.launch(plans, share, verb, pathlib.Path(workdir) / launch.LOGS, console)
 
 
 def _raise_if_died(died, workdir):
@@ -157,8 +156,7 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None):
         configurations to compare by name, and `claims`: (table, config) → list of (claim, whether
         it holds, what was measured).
       devices: `training.mesh.Devices`, as for `sweep.Trainer`.
-      share: None to do it all here; or a launcher (`launching.workers.Subprocess`,
-        `launching.slurm.Slurm`) and how many jobs it may run at once.
+      share: `launching.launch.Share`; None to do it all here.
 
     Raises:
       launch.Died: some jobs died; the table holds the rows of the others.

@@ -50,9 +50,9 @@ def grown(tmp_path_factory):
     """A small sweep, what was in its directory, the same grown, and a fresh one as large."""
     steps, compiled = {}, loop.compiled
 
-    def shared(objective, stage):
+    def shared(objective, stage, devices):
         key = objective.codec, stage
-        steps[key] = steps.get(key) or compiled(objective, stage)
+        steps[key] = steps.get(key) or compiled(objective, stage, devices)
         return steps[key]
 
     root = tmp_path_factory.mktemp("grown")

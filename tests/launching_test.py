@@ -114,7 +114,7 @@ def test_submitit_does_what_is_missing_and_nothing_else(left, inline, asked, tmp
         _without_plots(patch)
         _compile_alike(patch, environment)
         for _ in range(2):  # the second time nothing is left
-            run.sweep(asked, workdir, _console(), share=(slurm.Slurm(executor), 1))
+            run.sweep(asked, workdir, _console(), share=launch.Share(slurm.Slurm(executor), 1))
     pd.testing.assert_frame_equal(_measured(workdir), _measured(inline))
     assert len(list((workdir / launch.LOGS).glob("*.out"))) == logs + 1
     assert _files(workdir / "decoders" / "ld=7.2,lp=0") == before
@@ -181,10 +181,28 @@ def test_encoders_that_variants_share_are_in_one_job(tiny_config, tmp_path):
     assert [job.home for job in first] == [tmp_path / "a"]
 
 
+def test_flags_of_devices_are_for_the_workers(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(run, "train", lambda *arguments: asked.extend(arguments))
+    flags = ["--launcher=subprocess", "--jobs=3", "--mesh=2x4", "--stack=0"]
+    config = "--config=configs/gaussian.py:tiny"
+    assert main.main(["train", config, f"--workdir={tmp_path}", *flags]) == 0
+    devices, share = asked[-2:]
+    assert devices is None and share.jobs == 3 and share.flags == ("--mesh=2x4", "--stack=0")
+    command = waves.Job(tmp_path, ("a", "b")).command("train", share.flags)
+    assert command[3:] == [
+        "train",
+        "--mesh=2x4",
+        "--stack=0",
+        f"--workdir={tmp_path}",
+        "--runs=a;b",
+    ]
+
+
 def test_a_job_that_dies_is_reported_and_the_others_go_on(made, tmp_path):
     stub, console = _Stub(dies="ld=7.2"), _console()
     plans = [(made, tmp_path)]
-    died = launch.launch(plans, stub, "train", 3, tmp_path / "jobs", console)
+    died = launch.launch(plans, launch.Share(stub, 3), "train", tmp_path / "jobs", console)
     printed = console.file.getvalue()
     assert died == 1 and len(stub.started) == 3 and stub.peak <= 3
     assert "encoders/ld=7.2, died with status 3: so it is" in printed
@@ -200,11 +218,11 @@ class Sleeps(workers.Subprocess):
     def start(self, command):
         return super().start([*command[:4], "sh", "-c", "echo $$ >&2; exec sleep 600"])
 waves.waves = lambda *a, **k: [[waves.Job({str(tmp_path)!r}, ("a",)) for _ in range(3)]]
-waves.Job.command = lambda self, verb: []
+waves.Job.command = lambda self, verb, flags: []
 import pathlib
 try:
     logs = pathlib.Path({str(tmp_path / "jobs")!r})
-    launch.launch([], Sleeps(2), "train", 2, logs, rich.console.Console())
+    launch.launch([], launch.Share(Sleeps(2), 2), "train", logs, rich.console.Console())
 except launch.Stopped:
     sys.exit(launch.STOPPED)
 """
@@ -266,6 +284,7 @@ def test_two_workers_are_never_in_one_directory(tmp_path, monkeypatch):
         (["--launcher=slurm", "--slurm=gpu"], "takes NAME=VALUE"),
         (["--launcher=slurm", "--slurm=time=3"], "needs srun"),
         (["--launcher=cloud"], "inline"),
+        (["--launcher=subprocess", "--distributed=auto"], "--distributed needs --launcher=inline"),
         (["--launcher=subprocess", "--jobs=0"], "jobs"),
         (["--runs=a"], "holds no sweep"),
     ],

@@ -230,7 +230,7 @@ def test_an_encoder_of_bfloat16_is_another_and_one_of_float32_has_its_old_name(t
         made = plan.make(config | {"codec": own})
         assert made.codec.compute == (compute or "float32")
         assert "compute" not in repr(made.codec)
-        names[compute] = made.encoder_hash(made.runs[0])
+        names[compute] = made.run_hash(made.runs[0])
     assert names[None] == names["float32"] != names["bfloat16"]
 
 

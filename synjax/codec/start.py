@@ -15,24 +15,37 @@ def _drawn(network, key, *arguments):
     return network.init(key, *arguments).get("params", {})
 
 
-def params(codec, key, x):
-    """Parameters of a codec whose linear path is the KLT of a sample.
+def statistics_of(codec, x):
+    """The KLT of a sample: what of it `params` starts from, whatever the λ's and the key.
 
     Args:
       codec: `synonymous.Codec`.
-      key: JAX random key.
       x: sample of the source [B, *S, C], enough to estimate the KLT from: several times
         `codec.coefficients` patches.
 
     Returns:
-      {"analysis", "prior", "detail", "synthesis"}, float32.
+      As `klt.transform`.
 
     Raises:
       ValueError: x is not finite.
     """
     with jax.ensure_compile_time_eval():  # so that shapes can be asked for with `jax.eval_shape`
         patches = transforms.space_to_depth(x, codec.stride) if codec.rank else x
-    mean, basis, variances = klt.transform(np.asarray(patches).reshape(-1, codec.coefficients))
+    return klt.transform(np.asarray(patches).reshape(-1, codec.coefficients))
+
+
+def params(codec, key, sample):
+    """Parameters of a codec whose linear path is the KLT of a sample.
+
+    Args:
+      codec: `synonymous.Codec`.
+      key: JAX random key.
+      sample: from `statistics_of`.
+
+    Returns:
+      {"analysis", "prior", "detail", "synthesis"}, float32.
+    """
+    mean, basis, variances = sample
     deviation = np.sqrt(variances + 1e-8)
     step = klt.step_size(codec.grid.lambda_d)[:, None]  # [D, 1]
     in_steps = deviation[None, : codec.latents] / step  # [D, K]

@@ -162,7 +162,7 @@ class Codec:
         Returns:
           {"analysis", "prior", "detail", "synthesis"}: what a stage freezes is named by these keys.
         """
-        return start.params(self, key, x)
+        return start.params(self, key, start.statistics_of(self, x))
 
     def bind(self, params, lambda_d, lambda_p):
         """Parameters at one (λ_d, λ_p); every function below needs bound ones.

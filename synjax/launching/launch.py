@@ -5,6 +5,7 @@ The parent schedules and workers claim nothing: each is told by name which runs 
 """
 
 import contextlib
+import dataclasses
 import signal
 import threading
 import time
@@ -27,14 +28,28 @@ class Stopped(RuntimeError):
     """A signal ended the sweep, and all of its jobs."""
 
 
-def launch(plans, launcher, verb, jobs, logs, console):
-    """Runs all that is left of some plans, at most `jobs` workers at once.
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """How a sweep is shared.
+
+    Attributes:
+      launcher: `workers.Subprocess` or `slurm.Slurm`.
+      jobs: how many workers there are at once.
+      flags: of the command line, for every worker.
+    """
+
+    launcher: object
+    jobs: int
+    flags: tuple[str, ...] = ()
+
+
+def launch(plans, share, verb, logs, console):
+    """Runs all that is left of some plans.
 
     Args:
       plans: pairs (`training.plan.Plan`, its working directory).
-      launcher: `Subprocess` or `slurm.Slurm`.
+      share: `Share`.
       verb: "sweep" to evaluate, too, or "train".
-      jobs: how many workers share the work.
       logs: directory for what the workers print.
       console: rich console, told of every job that ended.
 
@@ -46,19 +61,20 @@ def launch(plans, launcher, verb, jobs, logs, console):
     """
     died = 0
     with _listening() as told:
-        for wave in cutting.waves(plans, jobs, evaluated=verb == "sweep"):
-            died += _run(wave, launcher, verb, jobs, logs, told, console)
+        for wave in cutting.waves(plans, share.jobs, evaluated=verb == "sweep"):
+            died += _run(wave, share, verb, logs, told, console)
     return died
 
 
-def _run(waiting, launcher, verb, jobs, logs, told, console):
+def _run(waiting, share, verb, logs, told, console):
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running, died = list(waiting), {}, 0
     while waiting or running:
-        while waiting and len(running) < jobs and not told:
+        while waiting and len(running) < share.jobs and not told:
             job, stem = waiting.pop(0), _new_stem(logs)
             began = time.monotonic()
-            handle = launcher.start([*_LOGGED, str(stem), *job.command(verb)])
+            command = job.command(verb, share.flags)
+            handle = share.launcher.start([*_LOGGED, str(stem), *command])
             running[handle] = job, stem, began
         if told and waiting:
             waiting = []

@@ -20,10 +20,10 @@ class Job:
     home: pathlib.Path
     names: tuple[str, ...]
 
-    def command(self, verb):
-        """The command line of the worker."""
-        flags = (f"--workdir={self.home.resolve()}", f"--runs={';'.join(self.names)}")
-        return [sys.executable, "-m", "synjax.main", verb, *flags]
+    def command(self, verb, flags=()):
+        """The command line of the worker, with further flags."""
+        own = (f"--workdir={self.home.resolve()}", f"--runs={';'.join(self.names)}")
+        return [sys.executable, "-m", "synjax.main", verb, *flags, *own]
 
 
 def waves(plans, jobs, evaluated):

@@ -1,6 +1,7 @@
 """From a configuration to what has to be trained: checked completely before anything runs."""
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 
 from synjax import distortion, objective
-from synjax.codec import modulation, synonymous
+from synjax.codec import modulation, start, synonymous
 from synjax.data import pipeline, sources
 from synjax.perception import base, build
 from synjax.training import loop
@@ -166,10 +167,14 @@ class Plan:
           seed: of what is drawn.
           lambda_d: all that the parameters serve, a tuple; None for those of the first run.
         """
-        grid = self.codec.grid
-        start = dataclasses.replace(grid, lambda_d=lambda_d or self.runs[0].lambda_d)
-        codec = dataclasses.replace(self.codec, grid=start)
-        return codec.init(jax.random.key(seed), self.examples())
+        own = dataclasses.replace(self.codec.grid, lambda_d=lambda_d or self.runs[0].lambda_d)
+        codec = dataclasses.replace(self.codec, grid=own)
+        return start.params(codec, jax.random.key(seed), self._sample)
+
+    @functools.cached_property
+    def _sample(self):
+        """What all runs start from: the KLT of `examples`."""
+        return start.statistics_of(self.codec, self.examples())
 
     def objective(self, stage, axes):
         """Eq. 62 as a stage sees it.
