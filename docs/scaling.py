@@ -2,37 +2,25 @@
 
     python docs/scaling.py
 
-Everything follows from the shapes of the parameters, a trace of the loss, and four public numbers
-of each accelerator.
+Everything follows from the shapes of the parameters, traces, and two public numbers of each
+accelerator: the peak, in `synjax/bench/machine.py`, and the bandwidth between chips.
 """
 
 import dataclasses
-import math
+import functools
 
 import jax
 import numpy as np
 
 from configs import large
+from synjax.bench import arithmetic, machine
+from synjax.codec import chain
 from synjax.training import plan as planning
 
 UTILISATION = 0.3  # assumed share of peak products, beside which everything else has to hide
 FLOAT = 4  # bytes
 HELD = {"parameters": 1, "moments of Adam": 2, "average": 1, "gradient": 1}  # floats per parameter
 TRACED = 7  # pictures in a trace, a number that is no width of any layer
-
-# Pixels per position at which a kernel is applied, a side: by what begins its path.
-SIDES = {
-    ("analysis", "stem"): 8,
-    ("analysis", "fine"): 8,
-    ("synthesis", "linear_middle"): 8,
-    ("synthesis", "middle_1"): 8,
-    ("synthesis", "middle_2"): 8,
-    ("synthesis", "to_fine"): 8,
-    ("synthesis", "linear_fine"): 4,
-    ("synthesis", "fine"): 4,
-    ("synthesis", "out"): 4,
-    ("detail", "activity"): 4,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,43 +31,65 @@ class Machine:
       name: of all.
       count: of chips.
       peak: bfloat16 operations per second and chip, dense.
-      memory: bytes per chip.
       link: bytes per second that a chip can send while it receives as much.
     """
 
     name: str
     count: int
     peak: float
-    memory: float
     link: float
 
 
 MACHINES = (
-    Machine("8 x H100 SXM", 8, 989.4e12, 80e9, 450e9),
-    Machine("v5e-256", 256, 197e12, 16e9, 200e9),
+    Machine("8 x H100 SXM", 8, machine.PEAKS["NVIDIA H100 80GB HBM3"]["bfloat16"] * 1e12, 450e9),
+    Machine("v5e-256", 256, machine.PEAKS["TPU v5 lite"]["bfloat16"] * 1e12, 200e9),
 )
 
 
+@functools.cache
 def shapes(codec):
     """Shapes of a codec's parameters."""
     x = np.zeros((2, codec.stride, codec.stride, codec.channels), np.float32)
     return jax.eval_shape(lambda key: codec.init(key, x), jax.random.key(0))
 
 
-def products(params, stride):
+def products(codec, side):
     """Multiply-accumulates per pixel of one evaluation of every network, by part.
 
     Args:
-      params: of a codec of pictures, or their shapes.
-      stride: pixels per latent position, a side.
+      codec: of pictures.
+      side: of the picture, a multiple of the stride.
     """
-    found = dict.fromkeys(params, 0.0)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
-        keys = [part.key for part in path]
-        if keys[-1] in ("kernel", "klt"):
-            side = SIDES.get((keys[0], keys[1]), stride)
-            found[keys[0]] += math.prod(leaf.shape) / side**2
-    return found
+    params, places = shapes(codec), (side // codec.stride,) * 2
+    features = _spec(codec.grid.size)
+    x, shared = _spec(1, side, side, codec.channels), _spec(1, *places, codec.latents + 1)
+    detail = _spec(1, 1, *places, codec.coefficients)
+    prior = [
+        (part.network(codec), params["prior"][part.name], _spec(1, *places, part.known), features)
+        for part in chain.parts(codec)
+        if part.known
+    ]
+    calls = {
+        "analysis": [(codec.analysis_network, params["analysis"], x, features)],
+        "prior": prior,
+        "detail": [
+            (codec.detail_network, params["detail"]["statistics"], shared, features),
+            (codec.activity_network, params["detail"]["activity"], x, _spec(1, 1, 1, 1)),
+        ],
+        "synthesis": [(codec.synthesis_network, params["synthesis"], shared, detail, features)],
+    }
+    return {
+        name: sum(
+            arithmetic.multiply_accumulates(network.apply, {"params": own}, *inputs)
+            for network, own, *inputs in networks
+        )
+        / side**2
+        for name, networks in calls.items()
+    }
+
+
+def _spec(*shape):
+    return jax.ShapeDtypeStruct(shape, "float32")
 
 
 def kept(plan, stage, **options):
@@ -89,7 +99,7 @@ def kept(plan, stage, **options):
     """
     codec = dataclasses.replace(plan.codec, **options)
     objective = dataclasses.replace(plan.objective(stage, np.eye(codec.coefficients)), codec=codec)
-    x = jax.ShapeDtypeStruct((TRACED, stage.crop, stage.crop, codec.channels), "float32")
+    x = _spec(TRACED, stage.crop, stage.crop, codec.channels)
 
     def forward(params, x):
         def loss(params):
@@ -112,9 +122,9 @@ def fully_sharded(count, size):
     return 3 * (count - 1) / count * size
 
 
-def step_seconds(machine, operations):
+def step_seconds(chips, operations):
     """Seconds of arithmetic at `UTILISATION` of the peak."""
-    return operations / (machine.count * machine.peak * UTILISATION)
+    return operations / (chips.count * chips.peak * UTILISATION)
 
 
 def _table(header, *rows):
@@ -131,8 +141,8 @@ def tables():
         name: sum(leaf.size for leaf in jax.tree.leaves(part)) for name, part in params.items()
     }
     count, pixels = sum(sizes.values()), stage.batch * stage.crop**2
-    macs = products(params, plan.codec.stride)
-    rows = [(name, f"{sizes[name] / 1e6:.1f}", f"{macs[name] / 1e3:.0f}") for name in params]
+    macs = products(plan.codec, stage.crop)
+    rows = [(name, f"{sizes[name] / 1e6:.1f}", f"{macs[name] / 1e3:.0f}") for name in macs]
     rows.append(("all", f"{count / 1e6:.1f}", f"{sum(macs.values()) / 1e3:.0f}"))
     yield _table(("part", "parameters, 10⁶", "multiply-accumulates per pixel, 10³"), *rows)
 
@@ -145,22 +155,22 @@ def tables():
             size = kept(plan, stage, compute=compute, rematerialise=again)
             each = [f"{size * pixels / m.count / 2**30:.2f}" for m in MACHINES]
             rows.append((compute, "yes" if again else "no", f"{size:.0f}", *each))
-    names = [f"GiB per chip, {machine.name}" for machine in MACHINES]
+    names = [f"GiB per chip, {m.name}" for m in MACHINES]
     yield _table(("compute", "rematerialised", "bytes per pixel", *names), *rows)
 
     # Two operations a product; forward, twice as much backward, and forward once more.
     operations = 2 * sum(macs.values()) * pixels * 4
     rows = []
-    for machine in MACHINES:
-        seconds = step_seconds(machine, operations)
-        sent = [f(machine.count, FLOAT * count) for f in (all_reduced, fully_sharded)]
-        sharded = sum(HELD.values()) * FLOAT * count / machine.count / 2**30
+    for chips in MACHINES:
+        seconds = step_seconds(chips, operations)
+        sent = [f(chips.count, FLOAT * count) for f in (all_reduced, fully_sharded)]
+        sharded = sum(HELD.values()) * FLOAT * count / chips.count / 2**30
         rows.append(
             (
-                machine.name,
-                f"{operations / machine.count / 1e12:.2f}",
+                chips.name,
+                f"{operations / chips.count / 1e12:.2f}",
                 f"{1e3 * seconds:.1f}",
-                *(f"{s / 1e6:.0f} ({1e3 * s / machine.link:.1f} ms)" for s in sent),
+                *(f"{s / 1e6:.0f} ({1e3 * s / chips.link:.1f} ms)" for s in sent),
                 f"{sharded:.3f}",
                 f"{stage.batch / seconds:.0f}",
                 f"{1e6 * seconds / 3600:.1f}",
