@@ -22,14 +22,17 @@
 import importlib.util
 import os
 import pathlib
+import shlex
 import sys
 
+import jax
 import rich.console
 from absl import flags, logging
 from ml_collections import config_flags
 
 from synjax import bounds, coding, run
 from synjax.data import pictures
+from synjax.training import interruption
 
 QUICKSTART = "experiments/quickstart.py"
 
@@ -185,11 +188,22 @@ def _experiment(arguments, verb):
     return module
 
 
+def _require_device():
+    """Raises ValueError where the device that JAX_PLATFORMS asks for is not there."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # cuda without its plugin is a bare assertion
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise ValueError(f"JAX finds no device (JAX_PLATFORMS={asked}) {error}") from None
+
+
 def _dispatch(verb, arguments, console):
     arguments = _joined(arguments)
     values, given = _parse(verb, arguments)
     config = values.config.to_dict() if "config" in values else None
     experiment = _experiment(arguments, verb)
+    if verb in ("sweep", "quickstart", "train", "evaluate", "bench", "package"):
+        _require_device()
     if verb == "bench":
         return run.bench(config, values.out, values.repeats, console)
     if verb == "bounds":
@@ -225,7 +239,8 @@ def main(argv):
       argv: command-line arguments without the program's name.
 
     Returns:
-      The exit status: 0, or 2 for input that cannot be used, after one line that says why.
+      The exit status: 0; 2 for input or a machine that cannot be used, after one line that says
+      why; 75 where a signal ended the work, after one line that says how to continue.
     """
     console = rich.console.Console()
     verb, arguments = (argv[0], argv[1:]) if argv else ("quickstart", [])
@@ -247,6 +262,10 @@ def main(argv):
             raise
         print(f"synjax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except interruption.Interrupted as error:
+        command = shlex.join(["./launch.sh", *argv])
+        print(f"synjax: {error}; to continue: {command}", file=sys.stderr)
+        return interruption.STATUS
     return 0
 
 

@@ -22,6 +22,7 @@ from synjax.reporting import (
     table,
 )
 from synjax.theory import audit as auditing
+from synjax.training import interruption
 from synjax.training import plan as planning
 
 ROWS = "rows.json"
@@ -29,6 +30,7 @@ VARIANTS = "variants"
 CLAIMS = "claims.json"
 
 
+@interruption.handled()
 def train(config, workdir, console, experiment=None):
     """Trains every run of a configuration, or what is missing of it; arguments as for `sweep`."""
     for plan, home in _plans(config, workdir, experiment):
@@ -76,6 +78,7 @@ def _train(plan, workdir, console, only_read=False):
         return sweeping.Trainer(plan, workdir, show, only_read).train_all()
 
 
+@interruption.handled()
 def sweep(config, workdir, console, experiment=None):
     """Trains, evaluates and exports; finishes what an interrupted call left.
 
@@ -96,6 +99,7 @@ def sweep(config, workdir, console, experiment=None):
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
 
 
+@interruption.handled()
 def evaluate(workdir, console):
     """Evaluates a trained working directory again, whatever rows it holds."""
     for home in _homes(workdir):
@@ -105,6 +109,7 @@ def evaluate(workdir, console):
     export(workdir, console)
 
 
+@interruption.at_once()
 def _evaluate(plan, outcomes, workdir, console, again):
     examples = evaluation.subjects(plan.config)
     with progress.Progress(console) as bar:

@@ -139,7 +139,7 @@ class Trainer:
         """Where a run lives: encoders that other sweeps can use too, under what made them."""
         shared = self._plan.config.get("shared_encoders")
         if shared and run.stage.name == "fidelity":
-            return self._workdir / shared / self._plan.encoder_hash(run)
+            return self._workdir / shared / self._plan.run_hash(run)
         return self._workdir / run.name
 
     def _train(self, run, parent):
@@ -162,10 +162,15 @@ class Trainer:
             kept = [term in run.stage.targets for term in terms.TERMS]
             multipliers = np.where(kept, np.log(parent.weights), 0.0).astype(np.float32)
             initial = initial.replace(multipliers=jnp.asarray(multipliers))
+        description = {
+            "run": self._plan.run_hash(run),
+            "stage": run.stage.name,
+            "seed": run.seed,
+        }
         if self._only_read:
             # Not by the loop, which opens the records and would train on from an older checkpoint.
             with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:
-                final, done = checkpoints.restore(initial)
+                final, done = checkpoints.restore(initial, description)
             _require_finished(directory, done, run.stage)
             return _outcome(final)
         shared = directory != self._workdir / run.name
@@ -182,6 +187,7 @@ class Trainer:
                 data=self._plan.config["data"]["augment"],
                 seed=run.seed,
                 directory=directory / "checkpoints",
+                description=description,
                 records=opened,
                 progress=lambda done, metrics: self._progress(run, done, metrics),
             )

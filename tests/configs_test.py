@@ -81,7 +81,7 @@ def test_every_variant_makes_a_plan_and_they_share_their_encoders(name):
     for own in experiment.variants(config).values():
         made = plan.make(own)
         families.add((made.codec, made.runs[0].conditions[0].targets))
-        encoders |= {(made.encoder_hash(run), run.seed) for run in made.runs if not run.parent}
+        encoders |= {(made.run_hash(run), run.seed) for run in made.runs if not run.parent}
     assert len(encoders) == len(families) * len(config["seeds"])
     assert len(families) < len(experiment.variants(config))
 

@@ -147,12 +147,12 @@ def test_equal_encoders_have_equal_names_and_others_have_others(tiny_config):
     names = set()
     for change in ({}, {"perception": {"name": "none"}}, {"distortion": "mse"}):
         made = plan.make(tiny_config() | change)
-        names.add(made.encoder_hash(made.runs[0]))
+        names.add(made.run_hash(made.runs[0]))
     assert len(names) == 1
     other = tiny_config()
     other["stages"]["fidelity"]["steps"] += 1
     made = plan.make(other)
-    assert made.encoder_hash(made.runs[0]) not in names
+    assert made.run_hash(made.runs[0]) not in names
 
 
 def test_joint_training_after_fidelity_moves_the_encoder_too(tiny_config, tmp_path):

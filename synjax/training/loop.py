@@ -12,7 +12,7 @@ from synjax import objective as terms
 from synjax.codec import rounding
 from synjax.data import pipeline
 from synjax.perception import build as perception
-from synjax.training import checkpoint, state, step
+from synjax.training import checkpoint, interruption, state, step
 
 
 class Diverged(RuntimeError):
@@ -235,6 +235,7 @@ def train(
     data,
     seed,
     directory,
+    description,
     records,
     progress,
 ):
@@ -250,6 +251,7 @@ def train(
       data: options of the input pipeline.
       seed: of batches, noise and schedule.
       directory: for checkpoints.
+      description: what identifies the run, for JSON; checkpoints of another one are refused.
       records: dict from a condition's name to its `records.Record`.
       progress: called with (steps done, metrics of a step) now and then.
 
@@ -258,10 +260,11 @@ def train(
 
     Raises:
       Diverged: a loss stopped being finite; the last good checkpoint stays.
-      ValueError: checkpoints exist and none is whole.
+      interruption.Interrupted: a signal asked for it; the last step is saved.
+      ValueError: checkpoints exist and none is whole, or they are another run's.
     """
     with checkpoint.Checkpoints(directory) as checkpoints:
-        restored, start = checkpoints.restore(initial)
+        restored, start = checkpoints.restore(initial, description)
         current = initial if restored is None else restored
         for record in records.values():
             record.resume(start, stage.name)
@@ -305,8 +308,11 @@ def train(
                 settle(pending)
             pending = (index, chosen, lambda_p, levels, metrics, began)
             done = index + 1
-            if done % stage.checkpoint_every == 0 or done == stage.steps:
+            asked = interruption.requested()
+            if asked or done % stage.checkpoint_every == 0 or done == stage.steps:
                 settle(pending)  # nothing that is not finite is ever saved
                 pending = None
-                checkpoints.save(done, current, {"stage": stage.name, "seed": seed})
+                checkpoints.save(done, current, description)
+            if asked:
+                interruption.stop(f"at step {done} of stage {stage.name}")
     return current

@@ -109,11 +109,15 @@ class Plan:
         served = {condition.lambda_p for condition in self.runs[-1].conditions}
         return self.runs[-1].stage.name == "perception" and 0 in served and len(served) > 1
 
-    def encoder_hash(self, run):
-        """Names all that a run of stage fidelity depends on: equal names, equal parameters."""
+    def run_hash(self, run):
+        """Names all that a run depends on: equal names, equal parameters."""
         depends = {name: self.config[name] for name in ("data", "distortion")}
-        depends |= {"codec": repr(self.codec), "stage": self.config["stages"]["fidelity"]}
+        depends |= {"codec": repr(self.codec), "stage": self.config["stages"][run.stage.name]}
         depends |= {"conditions": repr(run.conditions), "seed": run.seed, "first": self.seed}
+        if run.stage.name != "fidelity":
+            depends["perception"] = self.config["perception"]
+        for parent in (other for other in self.runs if other.name == run.parent):
+            depends["parent"] = self.run_hash(parent)
         return config_hash(depends)
 
     def examples(self):
