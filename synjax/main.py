@@ -23,6 +23,7 @@
 import importlib.util
 import os
 import pathlib
+import shlex
 import sys
 
 import jax
@@ -33,7 +34,7 @@ from synjax import bounds, coding, configuration, run
 from synjax.bench import parts, settings
 from synjax.data import pictures
 from synjax.launching import launch, slurm, workers
-from synjax.training import mesh
+from synjax.training import interruption, mesh
 
 QUICKSTART = "experiments/quickstart.py"
 
@@ -289,12 +290,23 @@ def _experiment(arguments, verb):
     return module
 
 
+def _require_device():
+    """Raises ValueError where the device that JAX_PLATFORMS asks for is not there."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # cuda without its plugin is a bare assertion
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise ValueError(f"JAX finds no device (JAX_PLATFORMS={asked}) {error}") from None
+
+
 def _dispatch(verb, arguments, console):
     arguments = _joined(arguments)
     values, given, config = _parse(verb, arguments)
     experiment = _experiment(arguments, verb)
     if verb == "status":
         return run.status(given[0], console)
+    if verb in ("sweep", "quickstart", "train", "evaluate", "bench", "package"):
+        _require_device()
     if verb == "bench":
         return _bench(config, values, console)
     if verb == "bounds":
@@ -349,8 +361,9 @@ def main(argv):
       argv: command-line arguments without the program's name.
 
     Returns:
-      The exit status: 0; 2 for input that cannot be used, 1 for jobs that died, and 75 for a sweep
-      that a signal ended, after one line that says why.
+      The exit status: 0; 2 for input or a machine that cannot be used, after one line that says
+      why; 1 for jobs that died; 75 where a signal ended the work, after one line that says how to
+      continue.
     """
     console = rich.console.Console()
     verb, arguments = (argv[0], argv[1:]) if argv else ("quickstart", [])
@@ -375,6 +388,10 @@ def main(argv):
     except (launch.Died, launch.Stopped) as error:
         print(f"synjax: {error}", file=sys.stderr)
         return 1 if isinstance(error, launch.Died) else launch.STOPPED
+    except interruption.Interrupted as error:
+        command = shlex.join(["./launch.sh", *argv])
+        print(f"synjax: {error}; to continue: {command}", file=sys.stderr)
+        return interruption.STATUS
     return 0
 
 

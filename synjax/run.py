@@ -24,7 +24,7 @@ from synjax.reporting import (
 )
 from synjax.reporting import status as progress_text
 from synjax.theory import audit as auditing
-from synjax.training import ledger, mesh
+from synjax.training import interruption, ledger, mesh
 from synjax.training import plan as planning
 
 ROWS = ledger.ROWS
@@ -32,6 +32,7 @@ VARIANTS = "variants"
 CLAIMS = "claims.json"
 
 
+@interruption.handled()
 def train(config, workdir, console, experiment=None, devices=None, share=None):
     """Trains every run of a configuration, or what is missing of it; arguments as for `sweep`."""
     plans = _plans(config, workdir, experiment)
@@ -145,6 +146,7 @@ def work(workdir, names, evaluated, console, devices=None):
             _evaluate(own, outcomes, home, console, again=False)
 
 
+@interruption.handled()
 def sweep(config, workdir, console, experiment=None, devices=None, share=None):
     """Trains, evaluates and exports; finishes what an interrupted call left.
 
@@ -181,6 +183,7 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None):
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
 
 
+@interruption.handled()
 def evaluate(workdir, console, devices=None):
     """Evaluates a trained working directory again, whatever rows it holds."""
     for home in _homes(workdir):
@@ -213,6 +216,7 @@ def status(workdir, console):
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+@interruption.at_once()
 def _evaluate(plan, outcomes, workdir, console, again):
     examples = evaluation.subjects(plan.config)
     with progress.Progress(console) as bar:

@@ -172,7 +172,11 @@ class Trainer:
             }
         jobs = [
             loop.Job(
-                run.conditions, state, self._directory(run) / "checkpoints", self._records(run)
+                run.conditions,
+                state,
+                self._directory(run) / "checkpoints",
+                self._description(run),
+                self._records(run),
             )
             for run, state in zip(runs, initial, strict=True)
         ]
@@ -216,6 +220,10 @@ class Trainer:
         multipliers = np.where(kept, np.log(parent.weights), 0.0).astype(np.float32)
         return initial.replace(multipliers=multipliers)
 
+    def _description(self, run):
+        """What names a run beside its checkpoints, so that no other one takes them for its own."""
+        return {"run": self._plan.run_hash(run), "stage": run.stage.name, "seed": run.seed}
+
     def _records(self, run):
         if not mesh.is_first():
             return {}
@@ -228,7 +236,7 @@ class Trainer:
         """The outcome of a finished run."""
         directory = self._directory(run)
         with checkpoint.Checkpoints(directory / "checkpoints") as checkpoints:
-            final, done = checkpoints.restore(target)
+            final, done = checkpoints.restore(target, self._description(run))
         _require_finished(directory, done, run.stage)
         return _outcome(final)
 

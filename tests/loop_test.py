@@ -3,6 +3,10 @@
 import collections
 import io
 import json
+import os
+import shutil
+import signal
+import time
 
 import conftest
 import jax
@@ -11,8 +15,9 @@ import pytest
 import rich.console
 
 from synjax import run, sweep
-from synjax.reporting import table
-from synjax.training import loop, plan
+from synjax.evaluation import evaluate
+from synjax.reporting import progress, table
+from synjax.training import checkpoint, interruption, loop, plan
 
 
 def _train(asked, workdir, steps_before_kill=None):
@@ -96,6 +101,54 @@ def test_the_record_of_an_interrupted_run_has_every_step_once(uninterrupted, sma
         assert straight == resumed
         steps = [json.loads(line)["step"] for line in again.read_text().splitlines()]
         assert steps == sorted(set(steps))
+
+
+def test_a_signal_saves_the_step_it_came_in_and_nothing_is_trained_twice(
+    uninterrupted, small, tmp_path, monkeypatch
+):
+    update, calls = progress.Progress.update, []
+
+    def signalled(self, name, done, *rest):
+        calls.append((name, done))
+        if len(calls) == 17:
+            os.kill(os.getpid(), signal.SIGTERM)
+        update(self, name, done, *rest)
+
+    monkeypatch.setattr(progress.Progress, "update", signalled)
+    console = rich.console.Console(file=io.StringIO())
+    with pytest.raises(interruption.Interrupted, match="SIGTERM at step 18 of stage fidelity"):
+        run.train(small(), tmp_path / "run", console)
+    assert checkpoint.steps_done(tmp_path / "run" / calls[0][0] / "checkpoints") == 18
+    run.train(small(), tmp_path / "run", console)
+    assert len(calls) == len(set(calls)) == 6 * 30
+    outcomes = _train(small(), tmp_path / "run")
+    for name, outcome in uninterrupted[1].items():
+        jax.tree.map(np.testing.assert_array_equal, outcome.params, outcomes[name].params)
+
+
+def test_a_signal_during_the_evaluation_ends_it_and_the_rows_so_far_stay(
+    uninterrupted, small, tmp_path, monkeypatch
+):
+    calls = []
+
+    def signalled(plan, trial, *unused):
+        calls.append(trial.name)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(100)
+        return [{"trial": trial.name}], []
+
+    monkeypatch.setattr(evaluate, "trial_rows", signalled)
+    monkeypatch.setattr(run, "export", lambda *unused: None)
+    workdir = shutil.copytree(uninterrupted[0], tmp_path / "run")
+    console = rich.console.Console(file=io.StringIO())
+    began = time.monotonic()
+    with pytest.raises(interruption.Interrupted, match="SIGTERM in the evaluation"):
+        run.sweep(small(), workdir, console)
+    assert time.monotonic() - began < 100
+    assert [path.parent.name for path in sorted(workdir.glob("trials/*/rows.json"))] == calls[:2]
+    run.sweep(small(), workdir, console)
+    assert calls[3:] == [trial.name for trial in plan.make(small()).trials][2:]
 
 
 def test_one_compilation_per_stage_serves_the_whole_grid(small, tmp_path, monkeypatch):

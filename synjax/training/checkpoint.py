@@ -6,11 +6,14 @@ beside the state and checked, and the newest whole checkpoint is used, not the n
 
 import hashlib
 import pathlib
+import shutil
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+
+UNFINISHED = ".orbax-checkpoint-tmp"  # how orbax names what it is still writing
 
 
 def leaf_hashes(tree):
@@ -31,10 +34,15 @@ class Checkpoints:
     def __init__(self, directory, keep=2):
         """Opens the directory, which is made where it is missing."""
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, step_format_fixed_length=8, enable_async_checkpointing=True
+            max_to_keep=keep,
+            step_format_fixed_length=8,
+            enable_async_checkpointing=True,
+            cleanup_tmp_directories=False,  # `restore` says first what was cut short
         )
         self._path = pathlib.Path(directory).resolve()
         self._manager = ocp.CheckpointManager(self._path, options=options)
+        self._passed_over = []  # paths, until the first save moves them aside
+        self._replaced = []  # cut short, and to be removed when a whole one is there
 
     def __enter__(self):
         """Nothing to do: opening happened already."""
@@ -42,62 +50,124 @@ class Checkpoints:
 
     def __exit__(self, *unused):
         """Waits for the save in flight."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        try:
+            self._wait()
+        finally:
+            self._manager.close()
 
     def save(self, step, state, description):
         """Writes a checkpoint in the background; atomic.
 
+        The state may be donated to the next step at once. What orbax and the hashes read is a copy
+        on the host or, on the CPU, a view of the buffer itself; a buffer that somebody views is not
+        reused by XLA, which then donates a copy.
+
         Args:
-          step: non-negative integer.
+          step: positive integer, steps done: the position in the data, too.
           state: pytree of arrays.
-          description: dict for JSON, kept beside it: the configuration.
+          description: dict for JSON that identifies the run, kept beside it.
         """
-        description = {"hashes": leaf_hashes(state), "description": description}
+        self._wait()
+        self._set_aside()
+        about = {"hashes": leaf_hashes(state), "description": description, "next_batch": step}
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(description)
+                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
             ),
         )
 
-    def restore(self, target):
+    def restore(self, target, description):
         """The newest checkpoint that is whole.
+
+        One line of the log names those that were passed over. They stay where they are until a save
+        needs their place: then the damaged ones get names that end in `.damaged`, and those whose
+        writing was cut short go as soon as that save is complete.
 
         Args:
           target: pytree of arrays or shapes that the state must match.
+          description: as given to `save`.
 
         Returns:
-          (state, step), or (None, 0) where there is no checkpoint at all.
+          (state, step), or (None, 0) where no checkpoint was ever completed.
 
         Raises:
-          ValueError: there are checkpoints and none is whole; nothing is deleted.
+          ValueError: there are checkpoints and none is whole, or they are another run's; nothing
+            is deleted.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        self._wait()
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
-        passed_over = []
-        for step in steps:
+        unfinished = sorted(self._path.glob(f"*{UNFINISHED}*"))
+        passed_over = {path: "its writing was cut short" for path in unfinished}
+        found = None
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            path = self._path / f"{step:08d}"
             try:
-                restored = self._manager.restore(
-                    step,
-                    args=ocp.args.Composite(
-                        state=ocp.args.StandardRestore(abstract), about=ocp.args.JsonRestore()
-                    ),
-                )
-                known = restored["about"]["hashes"]
-                found = leaf_hashes(restored["state"])
-                damaged = [path for path in found if found[path] != known.get(path)]
-                if damaged or len(found) != len(known):
-                    raise ValueError(f"the stored hash does not match at {damaged or 'the tree'}")
+                if not any(path.iterdir()):
+                    raise ValueError("it is empty")
+                about = self._read(step, about=ocp.args.JsonRestore())["about"]
+                held = about["description"]
+                if other := {k: v for k, v in held.items() if v != description.get(k)}:
+                    raise _OtherRun(
+                        f"{path} is a checkpoint of another configuration ("
+                        + ", ".join(f"{k} {v}, not {description.get(k)}" for k, v in other.items())
+                        + "); choose another --workdir"
+                    )
+                state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
+                _check(state, step, about)
+            except _OtherRun as error:
+                raise ValueError(str(error)) from None
             except Exception as error:  # orbax raises many kinds for a damaged directory
-                passed_over.append(f"step {step}: {str(error).splitlines()[0][:200]}")
+                text = str(error) or type(error).__name__
+                passed_over[path] = text.splitlines()[0][:200]
                 continue
-            for line in passed_over:
-                logging.warning("passed over a damaged checkpoint in %s, %s", self._path, line)
-            return restored["state"], step
+            found = state, step
+            break
+        listed = "; ".join(f"{path.name}: {why}" for path, why in passed_over.items())
+        if found is None and len(passed_over) > len(unfinished):
+            raise ValueError(f"no whole checkpoint in {self._path} ({listed}); nothing was deleted")
         if passed_over:
-            raise ValueError(f"no whole checkpoint in {self._path}: {'; '.join(passed_over)}")
-        return None, 0
+            logging.warning("%s: passed over damaged checkpoints: %s", self._path, listed)
+        self._passed_over = list(passed_over)
+        return found or (None, 0)
+
+    def _read(self, step, **items):
+        return self._manager.restore(step, args=ocp.args.Composite(**items))
+
+    def _wait(self):
+        """Until the save in flight is whole; only then goes what it replaces."""
+        self._manager.wait_until_finished()
+        while self._replaced:
+            shutil.rmtree(self._replaced.pop(), ignore_errors=True)
+
+    def _set_aside(self):
+        """Frees the names of what was passed over: orbax saves no step up to its latest one."""
+        if not self._passed_over:
+            return
+        for path in self._passed_over:
+            stem, cut_short, _ = path.name.partition(UNFINISHED)
+            ending = "unfinished" if cut_short else "damaged"
+            count = len(list(self._path.glob(f"{stem}*.{ending}")))
+            aside = path.with_name(f"{stem}{f'.{count}' if count else ''}.{ending}")
+            path.rename(aside)
+            if cut_short:
+                self._replaced.append(aside)
+        self._passed_over = []
+        self._manager.reload()
+
+
+class _OtherRun(Exception):
+    """A checkpoint whose description is not the one that was asked for."""
+
+
+def _check(state, step, about):
+    """Raises ValueError where a restored state is not what was saved."""
+    if about.get("next_batch", step) != step:
+        raise ValueError(f"it holds step {about['next_batch']}")
+    known, found = about["hashes"], leaf_hashes(state)
+    damaged = [path for path in found if found[path] != known.get(path)]
+    if damaged or len(found) != len(known):
+        raise ValueError(f"the stored hash does not match at {', '.join(damaged) or 'the tree'}")
 
 
 def steps_done(directory):

@@ -14,7 +14,7 @@ from synjax import objective as terms
 from synjax.codec import rounding
 from synjax.data import pipeline
 from synjax.perception import build as perception
-from synjax.training import checkpoint, mesh, state, step
+from synjax.training import checkpoint, interruption, mesh, state, step
 
 DUAL_RATE_END = 0.1  # of the dual rate, at the last step
 
@@ -245,12 +245,14 @@ class Job:
       conditions: tuple of `Condition` that the parameters serve.
       initial: `TrainState` before the first step, of numpy arrays.
       directory: for checkpoints.
+      description: what identifies the run, for JSON; checkpoints of another one are refused.
       records: dict from a condition's name to its `records.Record`; empty to record nothing.
     """
 
     conditions: tuple[Condition, ...]
     initial: state.TrainState
     directory: object
+    description: dict
     records: dict
 
 
@@ -276,12 +278,16 @@ def train(*, stage, jobs, grid, step_fn, source, data, seed, devices, progress):
       last good checkpoint stays.
 
     Raises:
-      ValueError: checkpoints exist and none is whole.
+      interruption.Interrupted: a signal asked for it; the last step is saved.
+      ValueError: checkpoints exist and none is whole, or they are another run's.
     """
     devices.require_batch(f"stages.{stage.name}.batch", stage.batch)
     with contextlib.ExitStack() as opened:
         saved = [opened.enter_context(checkpoint.Checkpoints(job.directory)) for job in jobs]
-        found = [each.restore(job.initial) for each, job in zip(saved, jobs, strict=True)]
+        found = [
+            each.restore(job.initial, job.description)
+            for each, job in zip(saved, jobs, strict=True)
+        ]
         results = [job.initial if s is None else s for (s, _), job in zip(found, jobs, strict=True)]
         for start in sorted({start for _, start in found if start < stage.steps}):
             places = [place for place, (_, own) in enumerate(found) if own == start]
@@ -326,12 +332,15 @@ class _Stack:
                 self._settle(*pending)
             pending = (index, chosen, inputs, metrics, began)
             done = index + 1
-            if done % stage.checkpoint_every == 0 or done == stage.steps:
+            asked = interruption.requested()
+            if asked or done % stage.checkpoint_every == 0 or done == stage.steps:
                 self._settle(*pending)  # nothing that is not finite is ever saved
                 pending = None
                 for place in self._alive():
                     states[place] = self._devices.fetch(current, place)
-                    saved[place].save(done, states[place], {"stage": stage.name, "seed": seed})
+                    saved[place].save(done, states[place], self._jobs[place].description)
+            if asked:
+                interruption.stop(f"at step {done} of stage {stage.name}")
             if len(self._diverged) == count:
                 break
         return [self._diverged.get(place, states[place]) for place in range(count)]
