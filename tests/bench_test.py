@@ -79,10 +79,8 @@ def test_stacked_trials_train_as_each_does_alone_and_cost_as_much_arithmetic(pla
     for _ in range(2):
         alone()
         two()
-    first = jax.tree.map(lambda leaf: leaf[0], two.state.params)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-6), alone.state.params, first
-    )
+    of_first = [jax.tree.map(lambda leaf: leaf[0], step.state.params) for step in (alone, two)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-6), *of_first)
     moved = jax.tree.map(lambda leaf: float(abs(leaf[0] - leaf[1]).max()), two.state.params)
     assert max(jax.tree.leaves(moved)) > 0  # the trials have their own λ's
 
