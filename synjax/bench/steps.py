@@ -122,7 +122,6 @@ def measure(plan, settings):
     Yields:
       Rows: dicts for JSON.
     """
-    params = plan.initial_params(plan.seed)
     alone = variants.separate(plan.config)
     cases = [] if alone is plan.config else [("as configured", plan.config, 1)]
     cases += [("separate", alone, stacked) for stacked in settings.stacks]
@@ -137,6 +136,7 @@ def measure(plan, settings):
                     yield case | {"remark": f"the codec has no setting {variants.COMPUTE!r}"}
                     continue
                 varied = planning.make(config)
+                params = varied.initial_params(varied.seed)
                 for stage in stages_of(varied):
                     step = lower(varied, stage, params, stacked)
                     found.append(({"stage": stage.name} | case, pool.submit(step.compile)))
