@@ -145,7 +145,6 @@ def _device_flags(values):
 
 def _devices(values, console):
     """The devices of the flags; processes but the first fall silent."""
-    mesh.start(values.distributed)
     console.quiet = not mesh.is_first()
     return mesh.make(values.mesh, values.stack, values.shard_parameters, values.workers)
 
@@ -305,7 +304,10 @@ def _dispatch(verb, arguments, console):
     experiment = _experiment(arguments, verb)
     if verb == "status":
         return run.status(given[0], console)
+    share = _share(values) if verb in ("sweep", "train") else None
     if verb in ("sweep", "quickstart", "train", "evaluate", "bench", "package"):
+        if "distributed" in values:  # before JAX looks for its devices
+            mesh.start(values.distributed)
         _require_device()
     if verb == "bench":
         return _bench(config, values, console)
@@ -328,7 +330,6 @@ def _dispatch(verb, arguments, console):
         return coding.inspect(*given, values.codec, console)
     if verb == "export":
         return run.export(values.workdir, console)
-    share = _share(values) if verb in ("sweep", "train") else None
     devices = _devices(values, console) if share is None else None
     if verb == "quickstart":
         return run.sweep(config, values.workdir, console, experiment, devices)
@@ -385,9 +386,9 @@ def main(argv):
             raise
         print(f"synjax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except (launch.Died, launch.Stopped) as error:
+    except launch.Died as error:
         print(f"synjax: {error}", file=sys.stderr)
-        return 1 if isinstance(error, launch.Died) else launch.STOPPED
+        return 1
     except interruption.Interrupted as error:
         command = shlex.join(["./launch.sh", *argv])
         print(f"synjax: {error}; to continue: {command}", file=sys.stderr)

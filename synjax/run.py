@@ -113,6 +113,7 @@ def _raise_if_died(died, workdir):
         )
 
 
+@interruption.handled()
 def work(workdir, names, evaluated, console, devices=None):
     """Does the part of one worker: trains some runs and evaluates what is complete by them.
 
@@ -162,7 +163,7 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None):
 
     Raises:
       launch.Died: some jobs died; the table holds the rows of the others.
-      launch.Stopped: a signal ended the sweep and its jobs.
+      interruption.Interrupted: a signal ended the sweep, and its jobs.
     """
     began = time.monotonic()
     plans = _plans(config, workdir, experiment)

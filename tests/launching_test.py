@@ -20,7 +20,7 @@ import submitit
 from synjax import main, run
 from synjax.launching import launch, slurm, waves, workers
 from synjax.reporting import plots, table
-from synjax.training import ledger, plan
+from synjax.training import interruption, ledger, plan
 
 
 def _console():
@@ -214,6 +214,7 @@ def test_a_signal_to_the_parent_reaches_the_workers(made, tmp_path):
 import sys, rich.console
 sys.path.insert(0, {str(conftest.ROOT)!r})
 from synjax.launching import launch, waves, workers
+from synjax.training import interruption
 class Sleeps(workers.Subprocess):
     def start(self, command):
         return super().start([*command[:4], "sh", "-c", "echo $$ >&2; exec sleep 600"])
@@ -222,15 +223,16 @@ waves.Job.command = lambda self, verb, flags: []
 import pathlib
 try:
     logs = pathlib.Path({str(tmp_path / "jobs")!r})
-    launch.launch([], launch.Share(Sleeps(2), 2), "train", logs, rich.console.Console())
-except launch.Stopped:
-    sys.exit(launch.STOPPED)
+    with interruption.handled():
+        launch.launch([], launch.Share(Sleeps(2), 2), "train", logs, rich.console.Console())
+except interruption.Interrupted:
+    sys.exit(interruption.STATUS)
 """
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=conftest.ROOT)
     logs = [tmp_path / "jobs" / f"000{k}.err" for k in (0, 1)]
     _wait(lambda: all(log.exists() and log.read_text().endswith("\n") for log in logs))
     parent.send_signal(signal.SIGTERM)
-    assert parent.wait(60) == launch.STOPPED
+    assert parent.wait(60) == interruption.STATUS
     for log in logs:
         with pytest.raises(ProcessLookupError):
             os.kill(int(log.read_text()), 0)

@@ -3,6 +3,7 @@
 Four encoders serve sixteen decoders, and one compilation of a stage serves all of its runs.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -96,8 +97,9 @@ def measure(plan, settings):
 def _train(plan, directory):
     """Seconds of the whole grid, of its start and of compiling; and when each step was done."""
     plan.initial_params(plan.seed)  # compiles what it needs
+    plan, again = dataclasses.replace(plan), dataclasses.replace(plan)  # without its KLT
     began = time.perf_counter()
-    plan.initial_params(plan.seed)
+    again.initial_params(plan.seed)
     start = time.perf_counter() - began
     ticks, compiling = {}, []
 

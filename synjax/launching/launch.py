@@ -6,15 +6,13 @@ The parent schedules and workers claim nothing: each is told by name which runs 
 
 import contextlib
 import dataclasses
-import signal
-import threading
 import time
 
 from synjax.launching import waves as cutting
+from synjax.training import interruption
 
 LOGS = "jobs"
 SECONDS_BETWEEN_LOOKS = 0.2
-STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, started again, goes on
 
 # Both launchers keep what a worker prints, and signals reach the worker itself.
 _LOGGED = ("/bin/sh", "-c", 'exec "$@" >"$0.out" 2>"$0.err"')
@@ -22,10 +20,6 @@ _LOGGED = ("/bin/sh", "-c", 'exec "$@" >"$0.out" 2>"$0.err"')
 
 class Died(RuntimeError):
     """Some jobs ended without finishing their runs; the message says how many."""
-
-
-class Stopped(RuntimeError):
-    """A signal ended the sweep, and all of its jobs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,31 +51,28 @@ def launch(plans, share, verb, logs, console):
       How many jobs died; the others have done their part.
 
     Raises:
-      Stopped: SIGTERM or Ctrl-C; the jobs were told to stop and have ended.
+      interruption.Interrupted: SIGTERM or Ctrl-C; the jobs were told to stop and have ended.
     """
     died = 0
-    with _listening() as told:
-        for wave in cutting.waves(plans, share.jobs, evaluated=verb == "sweep"):
-            died += _run(wave, share, verb, logs, told, console)
+    for wave in cutting.waves(plans, share.jobs, evaluated=verb == "sweep"):
+        died += _run(wave, share, verb, logs, console)
     return died
 
 
-def _run(waiting, share, verb, logs, told, console):
+def _run(waiting, share, verb, logs, console):
     logs.mkdir(parents=True, exist_ok=True)
-    waiting, running, died = list(waiting), {}, 0
+    waiting, running, died, told = list(waiting), {}, 0, False
     while waiting or running:
-        while waiting and len(running) < share.jobs and not told:
+        if interruption.requested() and not told:
+            told, waiting = True, []
+            for handle in running:
+                handle.stop()
+        while waiting and len(running) < share.jobs:
             job, stem = waiting.pop(0), _new_stem(logs)
             began = time.monotonic()
             command = job.command(verb, share.flags)
             handle = share.launcher.start([*_LOGGED, str(stem), *command])
             running[handle] = job, stem, began
-        if told and waiting:
-            waiting = []
-        if told and told[0] is not None:
-            told[0] = None  # once
-            for handle in running:
-                handle.stop()
         for handle in [handle for handle in running if handle.status() is not None]:
             job, stem, began = running.pop(handle)
             what = f"{stem}: {'; '.join(job.names)}"
@@ -97,7 +88,7 @@ def _run(waiting, share, verb, logs, told, console):
         if running:
             time.sleep(SECONDS_BETWEEN_LOOKS)
     if told:
-        raise Stopped("stopped by a signal; the same command, started again, goes on")
+        interruption.stop("with all of its jobs")
     return died
 
 
@@ -115,24 +106,3 @@ def _new_stem(logs):
 def _last_line(path):
     lines = path.read_text(errors="replace").split("\n") if path.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-
-@contextlib.contextmanager
-def _listening():
-    """Yields a list that is empty until SIGTERM or SIGINT comes; then it holds one element."""
-    told = []
-    if threading.current_thread() is not threading.main_thread():
-        yield told
-        return
-
-    def tell(number, frame):
-        del frame
-        if not told:
-            told.append(number)
-
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
