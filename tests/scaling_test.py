@@ -58,8 +58,8 @@ def test_bytes_sent_are_those_of_a_ring():
 
 
 def test_a_step_takes_as_long_as_its_operations_at_the_assumed_share_of_the_peak():
-    machine = scaling.Machine("two", 2, 1e12, 1e9, 1e9)
-    assert scaling.step_seconds(machine, 6e11) == pytest.approx(1.0)
+    chips = scaling.Machine("two", 2, 1e12, 1e9)
+    assert scaling.step_seconds(chips, 6e11) == pytest.approx(1.0)
 
 
 def test_the_document_holds_the_tables():
