@@ -10,6 +10,7 @@ import numpy as np
 
 from synjax import objective as terms
 from synjax import records
+from synjax.reporting import table
 from synjax.training import checkpoint, extension, ledger, loop, mesh, state, step
 
 CONFIG = "config.json"
@@ -54,9 +55,7 @@ def open_workdir(workdir, config):
     if path.exists() and path.read_text() == text:
         return workdir
     workdir.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    table.replace_file(path, text.encode())
     return workdir
 
 
@@ -203,7 +202,7 @@ class Trainer:
             return _outcome(final)
         if mesh.is_first():
             text = json.dumps({"reason": str(final), "time": time.time()}) + "\n"
-            (self._directory(run) / ledger.FAILED).write_text(text)
+            table.replace_file(self._directory(run) / ledger.FAILED, text.encode())
         return Outcome(failure=str(final))
 
     def _initial_state(self, run, parent):

@@ -209,7 +209,9 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
 
         def step(state, x, real, lambda_d, lambda_p, level, targets):
             state, metrics = function(state, x, real, lambda_d, lambda_p, level, targets)
-            if stage.name == "perception" and lambda_d[0, 0] > 20 and lambda_p[0, 0] > 0:
+            late = int(state.step[0]) > 15  # a checkpoint is behind it
+            bad = stage.name == "perception" and lambda_d[0, 0] > 20 and lambda_p[0, 0] > 0
+            if bad and late:
                 metrics["loss"] = metrics["loss"] * np.nan
             return state, metrics
 
@@ -221,9 +223,14 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
     bad = results[results.status != "ok"]
     assert len(results) == 4 and len(bad) == 1
     row = bad.iloc[0]
+    bad_record = f"trials/{row.trial}/record.jsonl"
     assert (row.lambda_d, row.lambda_p, row.status) == (24.0, 50.0, "diverged")
-    assert "loss not finite at step 0 of stage perception" in row.reason
+    assert "loss not finite at step 15 of stage perception" in row.reason
     assert np.isnan(row.mse)
+    steps = [checkpoint.steps_done(p) for p in sorted(tmp_path.glob("run/decoders/*/checkpoints"))]
+    assert steps == [30, 30, 30, 10]  # the last good one of the bad trial stays
+    lines = (tmp_path / "run" / bad_record).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(16))
 
 
 def test_every_condition_and_level_comes_up_as_often_as_asked(tiny_config):

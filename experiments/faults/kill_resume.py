@@ -19,6 +19,7 @@ import os
 import pathlib
 import platform
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -114,7 +115,7 @@ def kill(workdir, module, devices, extra, *, delay=None, save=None):
     """Starts a sweep and kills it: `delay` seconds later, or in its save number `save`.
 
     Returns:
-      dict of the moment, or None where the sweep was done before.
+      (dict of the moment, or None where the sweep was done before; seconds that the process ran).
     """
     process = start(workdir, module, devices, extra)
     began, seen = time.monotonic(), set()
@@ -127,16 +128,14 @@ def kill(workdir, module, devices, extra, *, delay=None, save=None):
             if len(seen) >= save:
                 break
         time.sleep(0.0005 if save else 0.01)
-    else:
-        finish(process, workdir)
-        return None
     process.kill()
     process.join()
     seconds = time.monotonic() - began
-    if process.exitcode == 0:
-        return None
+    if process.exitcode != -signal.SIGKILL:
+        finish(process, workdir)
+        return None, seconds
     aim = "random" if save is None else f"save {save}"
-    return {"aim": aim, "seconds": round(seconds, 3)} | _moment(workdir)
+    return {"aim": aim, "seconds": round(seconds, 3)} | _moment(workdir), seconds
 
 
 def compare(directory, module, devices, kills, seed, extra=()):
@@ -163,14 +162,15 @@ def compare(directory, module, devices, kills, seed, extra=()):
     while len(moments) < kills:
         workdir = directory / f"killed_{sweeps}"
         sweeps += 1
-        done = False
-        while len(moments) < kills and not done:
-            aim = {"save": draw.randint(1, 4)} if len(moments) % 4 == 0 else {}
-            moment = kill(
-                workdir, module, devices, extra, **aim or {"delay": draw.random() * whole}
-            )
-            done = moment is None
-            moments += [] if done else [{"sweep": sweeps} | moment]
+        moment = {}
+        while len(moments) < kills and moment is not None:
+            at_save = len(moments) % 4 == 0
+            when = {"save": draw.randint(1, 4)} if at_save else {"delay": draw.random() * whole}
+            moment, seconds = kill(workdir, module, devices, extra, **when)
+            if moment is None:
+                whole = min(whole, seconds)  # the first one compiled, and took longer
+            else:
+                moments.append({"sweep": sweeps} | moment)
         # Also when it is done: the start restores, and holds every checkpoint to its hashes.
         finish(start(workdir, module, devices, extra), workdir)
         found = left(workdir)

@@ -4,7 +4,9 @@ orbax restores flipped bits and other dtypes without a word, so the hash of ever
 beside the state and checked, and the newest whole checkpoint is used, not the newest.
 """
 
+import contextlib
 import hashlib
+import logging as standard_logging
 import pathlib
 import shutil
 
@@ -14,6 +16,12 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 UNFINISHED = ".orbax-checkpoint-tmp"  # how orbax names what it is still writing
+
+# What orbax logs, a traceback in every thread that a full disk stops, is raised or said here, too.
+logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
+standard_logging.getLogger("asyncio").addFilter(
+    lambda record: "exception was never retrieved" not in record.getMessage()
+)
 
 
 def leaf_hashes(tree):
@@ -66,16 +74,16 @@ class Checkpoints:
           step: positive integer, steps done: the position in the data, too.
           state: pytree of arrays.
           description: dict for JSON that identifies the run, kept beside it.
+
+        Raises:
+          OSError: this checkpoint or, found only now, the one before could not be written.
         """
         self._wait()
-        self._set_aside()
         about = {"hashes": leaf_hashes(state), "description": description, "next_batch": step}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), about=ocp.args.JsonSave(about)
-            ),
-        )
+        items = {"state": ocp.args.StandardSave(state), "about": ocp.args.JsonSave(about)}
+        with self._writing():
+            self._set_aside()
+            self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, target, description):
         """The newest checkpoint that is whole.
@@ -136,9 +144,20 @@ class Checkpoints:
 
     def _wait(self):
         """Until the save in flight is whole; only then goes what it replaces."""
-        self._manager.wait_until_finished()
+        with self._writing():
+            self._manager.wait_until_finished()
         while self._replaced:
             shutil.rmtree(self._replaced.pop(), ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Makes one OSError of all that orbax and tensorstore raise where they cannot write."""
+        try:
+            yield
+        except Exception as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            why = why if len(why) < 200 else f"…{why[-200:]}"  # the cause comes last
+            raise OSError(f"{self._path}: cannot write a checkpoint: {why}") from error
 
     def _set_aside(self):
         """Frees the names of what was passed over: orbax saves no step up to its latest one."""
