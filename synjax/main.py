@@ -59,7 +59,12 @@ VERBS = {
     "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
 }
 
-DEVICE_FLAGS = ("mesh", "stack", "shard_parameters")  # each worker's, where there are any
+DEVICE_FLAGS = (
+    "mesh",
+    "stack",
+    "shard_parameters",
+    "workers",
+)  # each worker's, where there are any
 CODED = ("compress", "decompress", "inspect")
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
 
