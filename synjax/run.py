@@ -113,6 +113,7 @@ def _raise_if_died(died, workdir):
         )
 
 
+@interruption.handled()
 def work(workdir, names, evaluated, console, devices=None):
     """Does the part of one worker: trains some runs and evaluates what is complete by them.
 
