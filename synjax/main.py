@@ -150,6 +150,8 @@ def _device_flags(values):
 
 def _devices(values, console):
     """The devices of the flags; processes but the first fall silent."""
+    mesh.start(values.distributed)
+    _require_device()  # not before: JAX must not know its devices when processes join
     console.quiet = not mesh.is_first()
     return mesh.make(values.mesh, values.stack, values.shard_parameters, values.workers)
 
@@ -264,6 +266,11 @@ def _parse(verb, arguments):
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
         if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
             raise ValueError(f"{verb} needs --{name}={form}")
+    if "workdir" in values and "://" in values.workdir:
+        raise ValueError(
+            f"--workdir={values.workdir} is no directory: records are appended to, which object "
+            "stores cannot do; mount the bucket (gcsfuse) and name a directory of it"
+        )
     if path is not None:
         return values, given, configuration.load(path, overrides)
     if working:
@@ -309,10 +316,7 @@ def _dispatch(verb, arguments, console):
     experiment = _experiment(arguments, verb)
     if verb == "status":
         return run.status(given[0], console)
-    share = _share(values) if verb in ("sweep", "train") else None
-    if verb in ("sweep", "quickstart", "train", "evaluate", "bench", "package"):
-        if "distributed" in values:  # before JAX looks for its devices
-            mesh.start(values.distributed)
+    if verb in ("bench", "package"):
         _require_device()
     if verb == "bench":
         return _bench(config, values, console)
@@ -335,6 +339,7 @@ def _dispatch(verb, arguments, console):
         return coding.inspect(*given, values.codec, console)
     if verb == "export":
         return run.export(values.workdir, console)
+    share = _share(values) if verb in ("sweep", "train") else None
     devices = _devices(values, console) if share is None else None
     if verb == "quickstart":
         return run.sweep(config, values.workdir, console, experiment, devices)

@@ -12,6 +12,7 @@ numbers of `--devices` are virtual ones of the CPU; 0 leaves the devices as they
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import multiprocessing
@@ -90,12 +91,15 @@ def left(workdir):
 
 
 def _unfinished(workdir):
-    return [
-        str(p.relative_to(workdir)) for p in workdir.glob("*/*/checkpoints/*.orbax-checkpoint-tmp")
-    ]
+    """What is being saved, or was when a sweep was killed: (name, number of the directory)."""
+    found = set()
+    for path in workdir.glob("*/*/checkpoints/*.orbax-checkpoint-tmp"):
+        with contextlib.suppress(FileNotFoundError):  # it is whole by now
+            found.add((str(path.relative_to(workdir)), path.stat().st_ino))
+    return found
 
 
-def _moment(workdir):
+def _moment(workdir, before):
     """How far a killed sweep had come."""
     steps = {
         str(path.parent.relative_to(workdir)): max(
@@ -105,7 +109,7 @@ def _moment(workdir):
     }
     return {
         "saved": steps,
-        "unfinished": _unfinished(workdir),
+        "unfinished": sorted(name for name, _ in _unfinished(workdir) - before),
         "rows": len(list(workdir.glob("trials/*/rows.json"))),
         "table": (workdir / "table.csv").exists(),
     }
@@ -117,14 +121,14 @@ def kill(workdir, module, devices, extra, *, delay=None, save=None):
     Returns:
       (dict of the moment, or None where the sweep was done before; seconds that the process ran).
     """
+    before, seen = _unfinished(workdir), set()
     process = start(workdir, module, devices, extra)
-    began, seen = time.monotonic(), set()
-    before = set(_unfinished(workdir))
+    began = time.monotonic()
     while process.is_alive():
         if save is None and time.monotonic() - began >= delay:
             break
         if save is not None:
-            seen |= set(_unfinished(workdir)) - before
+            seen |= _unfinished(workdir) - before
             if len(seen) >= save:
                 break
         time.sleep(0.0005 if save else 0.01)
@@ -135,7 +139,7 @@ def kill(workdir, module, devices, extra, *, delay=None, save=None):
         finish(process, workdir)
         return None, seconds
     aim = "random" if save is None else f"save {save}"
-    return {"aim": aim, "seconds": round(seconds, 3)} | _moment(workdir), seconds
+    return {"aim": aim, "seconds": round(seconds, 3)} | _moment(workdir, before), seconds
 
 
 def compare(directory, module, devices, kills, seed, extra=()):
