@@ -5,7 +5,8 @@
 trains the default photograph codec for 20 steps a stage, with batches from worker processes, on one
 CPU device, on eight virtual ones as 1x8, 2x4, 4x2 and 8x1, fully sharded, and in two processes of
 four. Losses, symbols of the test photographs and tables are compared with those of one device.
-`--tiny` has a small codec and fewer arrangements. Exit status 1 where a bar is missed.
+`--tiny` has a small codec, few steps and arrangements, and no tables. Exit status 1 where a bar is
+missed.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from synjax import records, run, sweep
 from synjax.data import pipeline, sources
 from synjax.training import plan as planning
 
-STEPS = 20
+STEPS, TINY_STEPS = 20, 3
 # By how much, relative, the loss of any step may differ, by stage; and the share of other symbols.
 BARS = {"fidelity": 1e-5, "perception": 1e-3, "symbols": 1e-5}
 # name -> (devices of a process, processes, flags)
@@ -37,29 +38,30 @@ LAYOUTS = {
     "2x4": (8, 1, ("--mesh=2x4",)),
     "4x2": (8, 1, ("--mesh=4x2",)),
     "8x1": (8, 1, ("--mesh=8x1",)),
-    "1x8, sharded": (8, 1, ("--mesh=1x8", "--shard_parameters")),
+    "2x4, sharded": (8, 1, ("--mesh=2x4", "--shard_parameters")),
     "1x8 in 2 processes": (4, 2, ("--mesh=1x8",)),
     "2x4 in 2 processes": (4, 2, ("--mesh=2x4",)),
 }
-TINY = ("1", "2x4", "1x8, sharded", "1x8 in 2 processes")
+TINY = ("1", "2x4, sharded", "1x8 in 2 processes")
 TIMEOUT = 3600
 
 
 def arguments(tiny, workdir):
-    """The command line of a sweep, without what says where it runs."""
+    """The verb and its flags, without those that say where it runs."""
     settings = {"fidelity": (24, 64), "perception": (16, 64)}
-    asked = [f"--config=configs/photos.py{':tiny' if tiny else ''}", f"--workdir={workdir}"]
-    asked += ["--workers=1", "--config.evaluation.limit=1"]
+    steps = TINY_STEPS if tiny else STEPS
+    asked = ["train" if tiny else "sweep", f"--config=configs/photos.py{':tiny' if tiny else ''}"]
+    asked += [f"--workdir={workdir}", "--workers=1", "--config.evaluation.limit=1"]
     for stage, (batch, crop) in settings.items():
-        own = {"steps": STEPS, "batch": batch, "crop": crop, "checkpoint_every": STEPS}
+        own = {"steps": steps, "batch": batch, "crop": crop, "checkpoint_every": steps}
         asked += [f"--config.stages.{stage}.{name}={value}" for name, value in own.items()]
     return asked
 
 
 def train(layout, tiny, workdir):
-    """Runs a sweep on a layout; RuntimeError with the last line where it fails."""
+    """Trains on a layout; RuntimeError with the last line where it fails."""
     devices, processes, flags = LAYOUTS[layout]
-    command = [sys.executable, "-m", "synjax.main", "sweep", *arguments(tiny, workdir), *flags]
+    command = [sys.executable, "-m", "synjax.main", *arguments(tiny, workdir), *flags]
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
@@ -124,7 +126,7 @@ def table(workdir):
     return numbers[[name for name in numbers if not name.startswith("seconds")]]
 
 
-def compare(one, other):
+def compare(one, other, tiny):
     """By how much a layout differs from one device: a dict of relative differences."""
     ours, theirs = losses(one), losses(other)
     if ours.keys() != theirs.keys() or not ours:
@@ -134,6 +136,8 @@ def compare(one, other):
         for stage in ("fidelity", "perception")
     }
     found["symbols"] = float(np.mean(symbols(one) != symbols(other)))
+    if tiny:
+        return found
     left, right = table(one), table(other)
     scale = left.abs().max().clip(lower=1e-12)
     found["table"] = float(((left - right).abs().max() / scale).max())
@@ -153,7 +157,7 @@ def main(argv):
             workdir = pathlib.Path(scratch, str(place))
             train(name, asked.tiny, workdir)
             if place:
-                rows[name] = compare(pathlib.Path(scratch, "0"), workdir)
+                rows[name] = compare(pathlib.Path(scratch, "0"), workdir, asked.tiny)
                 print(name, rows[name], flush=True)
     missed = [
         f"{name}: {what} {row[what]:.1e} over {bar}"
