@@ -104,12 +104,17 @@ class Trainer:
             train at once, with the first of them and the means over all.
           only_read: refuse to train what is not finished; nothing is written.
           devices: `training.mesh.Devices`; all there are along 'data', where none are given.
+
+        Raises:
+          ValueError: the devices cannot share a batch equally.
         """
         self._plan = plan
         self._only_read = only_read
         self._workdir = pathlib.Path(workdir)
         self._progress = progress
         self._devices = devices or mesh.make()
+        for stage in {run.stage.name: run.stage for run in plan.runs}.values():
+            self._devices.require_batch(f"stages.{stage.name}.batch", stage.batch)
         self._compiled = {}
         self._initial = {}
 

@@ -281,7 +281,6 @@ def train(*, stage, jobs, grid, step_fn, source, data, seed, devices, progress):
       interruption.Interrupted: a signal asked for it; the last step is saved.
       ValueError: checkpoints exist and none is whole, or they are another run's.
     """
-    devices.require_batch(f"stages.{stage.name}.batch", stage.batch)
     with contextlib.ExitStack() as opened:
         saved = [opened.enter_context(checkpoint.Checkpoints(job.directory)) for job in jobs]
         found = [
