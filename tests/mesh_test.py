@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import layouts
+from experiments.devices import layouts
 from synjax.training import mesh
 
 

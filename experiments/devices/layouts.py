@@ -1,6 +1,6 @@
 """The same training on one device, on eight in every arrangement, and in two processes.
 
-    .venv/bin/python -m experiments.layouts --out=experiments/results/layouts
+    .venv/bin/python -m experiments.devices.layouts --out=experiments/results/layouts
 
 trains the default photograph codec for 20 steps a stage, with batches from worker processes, on one
 CPU device, on eight virtual ones as 1x8, 2x4, 4x2 and 8x1, fully sharded, and in two processes of

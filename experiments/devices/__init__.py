@@ -1,0 +1,1 @@
+"""What is killed, damaged or starved, and what is left of it."""
