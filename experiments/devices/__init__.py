@@ -1,1 +1,1 @@
-"""What is killed, damaged or starved, and what is left of it."""
+"""The same training on one device and on many."""
