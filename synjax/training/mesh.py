@@ -157,19 +157,21 @@ class Devices:
             # Not by vmap where there is one: its convolutions would be grouped, and slower.
             if state.step.shape[0] == 1:
                 return one(state, *arguments)
-            return jax.vmap(step, (0, None, None, 0, 0, None, 0))(state, *arguments)
+            # Where batches are shared out too, trials are left to the partitioner: it stops on the
+            # gathers of a program that is manual in one axis alone (jaxlib 0.10.2).
+            axes = (0, None, None, 0, 0, None, 0)
+            return jax.vmap(step, axes)(state, *arguments)
 
         if self.mesh.size == 1:
             return jax.jit(some, donate_argnums=0)
         spread = some
-        if self.mesh.shape[TRIAL] > 1:
+        if self.mesh.shape[DATA] == 1:
             over, whole = PartitionSpec(TRIAL), PartitionSpec()
             spread = jax.shard_map(
                 some,
                 mesh=self.mesh,
                 in_specs=(over, whole, whole, over, over, whole, over),
                 out_specs=over,
-                axis_names={TRIAL},
                 check_vma=False,
             )
 
