@@ -9,6 +9,7 @@ import hashlib
 import logging as standard_logging
 import pathlib
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -22,6 +23,22 @@ logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathnam
 standard_logging.getLogger("asyncio").addFilter(
     lambda record: "exception was never retrieved" not in record.getMessage()
 )
+
+
+def _without_late_writes(shown):
+    """A `sys.unraisablehook` without writes that end after their checkpoint has failed.
+
+    tensorstore reports each of them, by a traceback, to the event loop that orbax closed meanwhile.
+    """
+
+    def hook(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            shown(unraisable)
+
+    return hook
+
+
+sys.unraisablehook = _without_late_writes(sys.unraisablehook)
 
 
 def leaf_hashes(tree):
