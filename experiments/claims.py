@@ -9,7 +9,7 @@ rows of λ_p = 0), the single reconstruction without randomness (Eq. 66: `single
 M = 1, 2, 4, 8 members in training (Eq. 62: `m1` … `m8`). `joint` trains the encoder on Eq. 62 too.
 All these are held to one rate (Eq. 61). `two_levels` is one codec with two synonymous levels,
 `low_alone` a codec trained for the lower one alone, `high_alone` for the upper one; their rates are
-their own. Three seeds.
+their own. Three seeds. docs/claims.md says what came of it.
 """
 
 import numpy as np
