@@ -88,7 +88,7 @@ def test_the_results_are_written_with_a_table_a_plot_and_how_to_repeat_them(tmp_
 
 
 def test_the_verb_has_its_flags():
-    values, *_ = main._parse("estimators", ["--out=x", "--repeats=2", "--seed=3"])
+    values, _, _ = main._parse("estimators", ["--out=x", "--repeats=2", "--seed=3"])
     assert (values.out, values.repeats, values.seed) == ("x", 2, 3)
     with pytest.raises(ValueError, match="repeats"):
         main._parse("estimators", ["--repeats=1"])

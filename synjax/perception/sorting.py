@@ -9,8 +9,7 @@ def ascending(x):
     """`jnp.sort` along the last axis.
 
     The gradient that JAX derives scatters without saying that no two indices are equal; on a GPU
-    that is asked for deterministic operations it then runs one element after another, several
-    hundred times slower.
+    that is asked for deterministic operations it then runs one element after another.
 
     Args:
       x: [..., N].

@@ -1,8 +1,7 @@
 """Devices: one mesh ('trial', 'data'), and the only file that knows of shardings.
 
 Trials are spread over 'trial' and batches over 'data'. A stack of trials is one `TrainState` whose
-leaves have a leading axis [T]; each row of the mesh holds T / rows of it, and works on those one by
-one (T / rows = 1) or by `vmap`.
+leaves have a leading axis [T]; each row of the mesh holds T / rows of it.
 """
 
 import dataclasses
@@ -157,14 +156,13 @@ class Devices:
             # Not by vmap where there is one: its convolutions would be grouped, and slower.
             if state.step.shape[0] == 1:
                 return one(state, *arguments)
-            # Where batches are shared out too, trials are left to the partitioner: it stops on the
-            # gathers of a program that is manual in one axis alone (jaxlib 0.10.2).
-            axes = (0, None, None, 0, 0, None, 0)
-            return jax.vmap(step, axes)(state, *arguments)
+            return jax.vmap(step, (0, None, None, 0, 0, None, 0))(state, *arguments)
 
         if self.mesh.size == 1:
             return jax.jit(some, donate_argnums=0)
         spread = some
+        # Where batches are shared out too, trials are left to the partitioner: it stops on the
+        # gathers of a program that is manual in one axis alone (jaxlib 0.10.2).
         if self.mesh.shape[DATA] == 1:
             over, whole = PartitionSpec(TRIAL), PartitionSpec()
             spread = jax.shard_map(
