@@ -1,4 +1,4 @@
-"""The command line: flags and dispatch only.
+"""The command line: dispatch only; `command_line` knows the flags.
 
     ./launch.sh                     the quickstart: a sweep from nothing to a table
     ./launch.sh sweep               train, evaluate and export a grid of (λ_d, λ_p)
@@ -28,124 +28,12 @@ import sys
 
 import jax
 import rich.console
-from absl import flags, logging
+from absl import logging
 
-from synjax import bounds, coding, configuration, run
+from synjax import coding, command_line, run, studies
 from synjax.bench import parts, settings
-from synjax.data import pictures
 from synjax.launching import launch, slurm, workers
 from synjax.training import interruption, mesh
-
-QUICKSTART = "experiments/quickstart.py"
-
-VERBS = {
-    "quickstart": "sweep --experiment=experiments/quickstart.py --workdir=runs/quickstart",
-    "sweep": "Trains, evaluates and exports a grid; continues where it was interrupted.",
-    "train": "Trains the grid of a configuration and stops before evaluating it.",
-    "evaluate": "Evaluates a trained working directory again and exports the table.",
-    "status": "Which runs and trials of a sweep are done, running, waiting or failed, and why.",
-    "export": "Writes tables and plots from the rows of an evaluated working directory.",
-    "compare": "BD-rates between the curves of tables (a run's directory, table.csv, .parquet) and "
-    "of external results (CSV: name, bpp or bits_per_dim, metrics), merged and drawn together.",
-    "package": "Writes the codec of a trained trial as a directory that the verbs below need.",
-    "compress": "Encodes a picture (.png, .jpg, .webp, .tif, .npy) and prints what it costs.",
-    "decompress": "Writes members of a stream's synset as pictures (.png, .webp, .tif, .npy). "
-    "Several are numbered by their addresses: out_0.png, out_1.png, …",
-    "inspect": "Prints what a stream says of itself; with --codec, whether it was encoded by it.",
-    "bounds": "R(D, P) of a Gaussian, Bernoulli or finite source: a number, or for lists and "
-    "ranges FIRST:LAST:COUNT a table and a plot.",
-    "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
-    "estimators": "Bias and spread of every divergence estimator where the truth is known.",
-    "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
-}
-
-DEVICE_FLAGS = (
-    "mesh",
-    "stack",
-    "shard_parameters",
-    "workers",
-)  # each worker's, where there are any
-CODED = ("compress", "decompress", "inspect")
-CONFIGURED = ("quickstart", "sweep", "train", "bench")
-
-# What a verb takes beside its flags.
-ARGUMENTS = {
-    "compress": ("PICTURE", "STREAM.syn"),
-    "decompress": ("STREAM.syn", "PICTURE"),
-    "inspect": ("STREAM.syn",),
-    "compare": ("TABLE", "…"),
-    "status": ("DIRECTORY",),
-}
-
-
-def _flags(verb, in_python=True):
-    """The flags of one verb; a fresh set, so that `--help` lists no others.
-
-    `in_python` is whether a configuration is a Python file, which ml_collections reads.
-    """
-    values = flags.FlagValues()
-    values.set_gnu_getopt(True)  # flags may follow the arguments
-    if verb in CONFIGURED and in_python:
-        try:
-            from ml_collections import config_flags
-        except ModuleNotFoundError:
-            raise ValueError(
-                f"{verb} needs ml_collections for configurations in Python; --config=FILE.json, "
-                "such as the config.json of a sweep, does without"
-            ) from None
-        config_flags.DEFINE_config_file(
-            "config",
-            QUICKSTART if verb in ("quickstart", "bench") else None,
-            "Configuration file: FILE.py, FILE.py:ARGUMENT, or FILE.json such as the config.json "
-            "of a sweep; --config.KEY=VALUE changes it.",
-            lock_config=True,
-            flag_values=values,
-        )
-    if verb in ("quickstart", "sweep", "train", "evaluate"):
-        _device_flags(values)
-    if verb == "bench":
-        _bench_flags(values)
-    elif verb == "bounds":
-        _bounds_flags(values)
-    elif verb == "compare":
-        flags.DEFINE_string("out", None, "Directory for the results.", flag_values=values)
-        flags.DEFINE_string("metric", "psnr", "The quality, a column.", flag_values=values)
-        meaning = "Name of the one curve to compare with; all, if it is not given."
-        flags.DEFINE_string("against", None, meaning, flag_values=values)
-    elif verb == "status":
-        pass
-    elif verb in ("package", *CODED):
-        _codec_flags(verb, values)
-    elif verb == "estimators":
-        flags.DEFINE_string("out", "runs/estimators", "Directory to write.", flag_values=values)
-        flags.DEFINE_integer("repeats", 5, "Of every estimate.", lower_bound=2, flag_values=values)
-        flags.DEFINE_integer("seed", 0, "Of the samples.", lower_bound=0, flag_values=values)
-    elif verb == "audit":
-        flags.DEFINE_integer("count", 1000, "Instances.", lower_bound=1, flag_values=values)
-        flags.DEFINE_integer("seed", 0, "Of the instances.", lower_bound=0, flag_values=values)
-        flags.DEFINE_string("out", "docs/paper_audit.md", "The document.", flag_values=values)
-    else:
-        default = "runs/quickstart" if verb == "quickstart" else None
-        flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
-        if verb in ("sweep", "train"):
-            _launcher_flags(values)
-    return values
-
-
-def _device_flags(values):
-    """How a sweep is spread over devices, which changes none of its results."""
-    meaning = "Devices as TRIALxDATA: trials over the first, batches over the second. All in one "
-    meaning += "row if it is not given."
-    flags.DEFINE_string("mesh", "", meaning, flag_values=values)
-    meaning = "Trials that a device works on at once; 0 for as many as there are, which is the "
-    meaning += "default on accelerators; on CPU it is 1."
-    flags.DEFINE_integer("stack", None, meaning, lower_bound=0, flag_values=values)
-    meaning = "Split parameters and optimiser over the data devices (fully sharded)."
-    flags.DEFINE_boolean("shard_parameters", False, meaning, flag_values=values)
-    meaning = "Processes that prepare batches, beside each process that trains; 0 for threads."
-    flags.DEFINE_integer("workers", 0, meaning, lower_bound=0, flag_values=values)
-    meaning = "Processes of one run: auto (SLURM, Cloud TPU) or HOST:PORT,INDEX,COUNT."
-    flags.DEFINE_string("distributed", "", meaning, flag_values=values)
 
 
 def _devices(values, console):
@@ -154,18 +42,6 @@ def _devices(values, console):
     _require_device()  # not before: JAX must not know its devices when processes join
     console.quiet = not mesh.is_first()
     return mesh.make(values.mesh, values.stack, values.shard_parameters, values.workers)
-
-
-def _launcher_flags(values):
-    meaning = "Where runs are trained: in this process, in --jobs others, or on a SLURM cluster."
-    launchers = ("inline", "subprocess", "slurm")
-    flags.DEFINE_enum("launcher", "inline", launchers, meaning, flag_values=values)
-    meaning = "How many processes or SLURM jobs share the runs."
-    flags.DEFINE_integer("jobs", None, meaning, lower_bound=1, flag_values=values)
-    meaning = "For sbatch, as partition=gpu,time=240,gpus_per_node=1."
-    flags.DEFINE_string("slurm", None, meaning, flag_values=values)
-    meaning = "Only these runs, NAME;NAME, of the sweep in --workdir: the part of one worker."
-    flags.DEFINE_string("runs", None, meaning, flag_values=values)
 
 
 def _share(values):
@@ -181,7 +57,7 @@ def _share(values):
         raise ValueError(f"{given} needs --launcher=inline: the processes of a launcher are alone")
     jax.config.update("jax_platforms", "cpu")  # accelerators are for the workers
     jobs = values.jobs or 2
-    given = [values[name] for name in DEVICE_FLAGS if values[name].present]
+    given = [values[name] for name in command_line.DEVICE_FLAGS if values[name].present]
     flags_ = tuple(f"--{flag.name}={flag.value}" for flag in given)
     if values.launcher == "subprocess":
         return launch.Share(workers.Subprocess(jobs), jobs, flags_)
@@ -189,110 +65,10 @@ def _share(values):
     return launch.Share(slurm.Slurm(made), jobs, flags_)
 
 
-def _bench_flags(values):
-    meaning = "Results file, FILE.json; the tables are written beside it."
-    flags.DEFINE_string("out", "runs/bench.json", meaning, flag_values=values)
-    flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
-    for name, default, meaning in (
-        ("parts", parts.QUICK, f"What to measure, of {', '.join(parts.PARTS)}."),
-        ("precisions", settings.PRECISIONS, "Of the codec's hidden layers."),
-        ("stacks", ("1", "16"), "How many trials one step works on."),
-    ):
-        flags.DEFINE_list(name, list(default), meaning, flag_values=values)
-    meaning = "A Python that has CompressAI, for the comparison; this one, if it is not given."
-    flags.DEFINE_string("compressai", None, meaning, flag_values=values)
-
-
-def _codec_flags(verb, values):
-    flags.DEFINE_string("codec", None, "Directory of the packaged codec.", flag_values=values)
-    if verb == "package":
-        flags.DEFINE_string("workdir", None, "Directory of the sweep.", flag_values=values)
-        flags.DEFINE_string("trial", None, "As the table names it.", flag_values=values)
-    if verb in ("compress", "decompress"):
-        meaning = "1…L, the groups to use; all, if it is not given."
-        flags.DEFINE_integer("level", None, meaning, lower_bound=1, flag_values=values)
-    if verb == "compress":
-        meaning = "What to do with an alpha channel: flatten lays the picture over white."
-        flags.DEFINE_enum("alpha", pictures.ALPHA[0], pictures.ALPHA, meaning, flag_values=values)
-    if verb == "decompress":
-        for name, default, most, meaning in (
-            ("members", 1, 10_000, "Pictures to write; 0 for the one without randomness."),
-            ("first", 0, 2**63, "Address of the first member."),
-        ):
-            flags.DEFINE_integer(name, default, meaning, 0, most, flag_values=values)
-        meaning = "0 for least distortion, 1 for all the realism that the codec was trained for."
-        flags.DEFINE_float("realism", 1.0, meaning, 0.0, 1.0, flag_values=values)
-
-
-def _bounds_flags(values):
-    for name, default, meaning in (
-        ("source", "gaussian", f"One of {', '.join(bounds.DIVERGENCES)}."),
-        ("variances", "1", "Of the components of a Gaussian source."),
-        ("probabilities", "0.5", "Of a one (bernoulli), or of every symbol (finite)."),
-        ("distortion", None, "Mean squared error per dimension; Hamming for discrete sources."),
-        ("perception", "inf", "Largest divergence allowed; inf for none."),
-        ("divergence", None, f"By source: {bounds.DIVERGENCES}."),
-        ("common_randomness", "inf", "Bits/dim shared beside the stream; 0 is private sampling."),
-        ("out", "runs/bounds", "Directory for the table and plot of a range."),
-    ):
-        flags.DEFINE_string(name, default, meaning, flag_values=values)
-
-
-def _parse(verb, arguments):
-    """Flag values, arguments and configuration of a verb, or ValueError in one line."""
-    # An experiment is a configuration that also says what its table must show.
-    arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
-    path, overrides = None, {}
-    if verb in CONFIGURED:
-        path, overrides, arguments = configuration.split(arguments)
-    values = _flags(verb, in_python=path is None)
-    try:
-        rest = values([verb, *arguments], known_only=False)
-    except (KeyError, AttributeError) as error:
-        missing = str(error).strip("'\"").splitlines()[0]
-        raise ValueError(f"the configuration has no such key: {missing}") from None
-    except (flags.Error, TypeError, OSError, SyntaxError) as error:
-        raise ValueError(str(error).strip("'\"").replace("\n", " ")) from None
-    wanted, given = ARGUMENTS.get(verb, ()), rest[1:]
-    if given and not wanted:
-        raise ValueError(f"unexpected argument {given[0]!r}; flags look like --workdir=DIR")
-    if not given if "…" in wanted else len(given) != len(wanted):
-        raise ValueError(f"{verb} takes {' '.join(wanted)}, got {' '.join(given) or 'nothing'}")
-    working = "runs" in values and values.runs is not None  # what for stands in the workdir
-    if "config" in values and values.config is None and not working:
-        raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py; or FILE.json")
-    if verb == "bounds" and not values.distortion:
-        raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
-    for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
-        if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
-            raise ValueError(f"{verb} needs --{name}={form}")
-    if "workdir" in values and "://" in values.workdir:
-        raise ValueError(
-            f"--workdir={values.workdir} is no directory: records are appended to, which object "
-            "stores cannot do; mount the bucket (gcsfuse) and name a directory of it"
-        )
-    if path is not None:
-        return values, given, configuration.load(path, overrides)
-    if working:
-        return values, given, None
-    return values, given, values.config.to_dict() if "config" in values else None
-
-
-def _joined(arguments):
-    """The arguments with `--experiment FILE` as `--experiment=FILE`, in which form it is read."""
-    joined = []
-    for argument in arguments:
-        if joined and joined[-1] in ("--experiment", "--config"):
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return joined
-
-
 def _experiment(arguments, verb):
     """The module of the experiment file, where there is one."""
     named = [a.partition("=")[2] for a in arguments if a.startswith(("--experiment=", "--config="))]
-    path = pathlib.Path((named[0] if named else QUICKSTART).partition(":")[0])
+    path = pathlib.Path((named[0] if named else command_line.QUICKSTART).partition(":")[0])
     if (not named and verb != "quickstart") or not path.exists() or path.suffix == ".json":
         return None
     spec = importlib.util.spec_from_file_location("experiment", path)
@@ -311,8 +87,8 @@ def _require_device():
 
 
 def _dispatch(verb, arguments, console):
-    arguments = _joined(arguments)
-    values, given, config = _parse(verb, arguments)
+    arguments = command_line.joined(arguments)
+    values, given, config = command_line.parse(verb, arguments)
     experiment = _experiment(arguments, verb)
     if verb == "status":
         return run.status(given[0], console)
@@ -321,13 +97,13 @@ def _dispatch(verb, arguments, console):
     if verb == "bench":
         return _bench(config, values, console)
     if verb == "bounds":
-        return run.bounds(values.flag_values_dict(), console)
+        return studies.bounds(values.flag_values_dict(), console)
     if verb == "estimators":
-        return run.estimators(values.out, values.repeats, values.seed, console)
+        return studies.estimators(values.out, values.repeats, values.seed, console)
     if verb == "audit":
-        return run.audit(values.out, values.count, values.seed, console)
+        return studies.audit(values.out, values.count, values.seed, console)
     if verb == "compare":
-        return run.compare(given, values.out, values.metric, values.against, console)
+        return studies.compare(given, values.out, values.metric, values.against, console)
     if verb == "package":
         return run.package(values.workdir, values.trial, values.codec, console)
     if verb == "compress":
@@ -384,11 +160,14 @@ def main(argv):
     if verb.startswith("-"):
         verb, arguments = "quickstart", argv
     try:
-        if verb not in VERBS:
-            raise ValueError(f"unknown verb {verb!r}, must be one of {', '.join(VERBS)}, test")
+        if verb not in command_line.VERBS:
+            raise ValueError(
+                f"unknown verb {verb!r}, must be one of {', '.join(command_line.VERBS)}, test"
+            )
         if any(a in ("-h", "--help") for a in arguments):
-            usage = " ".join((verb, *ARGUMENTS.get(verb, ())))
-            print(f"./launch.sh {usage} [flags]\n\n{VERBS[verb]}\n{_flags(verb).get_help()}")
+            usage = " ".join((verb, *command_line.ARGUMENTS.get(verb, ())))
+            flags = command_line.define(verb).get_help()
+            print(f"./launch.sh {usage} [flags]\n\n{command_line.VERBS[verb]}\n{flags}")
             return 0
         _dispatch(verb, arguments, console)
     except (ValueError, OSError) as error:

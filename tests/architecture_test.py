@@ -26,7 +26,9 @@ FLOORS = {
     "coding": 4,
     "bench": 4,
     "run": 4,
-    "main": 5,
+    "studies": 4,
+    "command_line": 5,
+    "main": 6,
 }
 FILES = sorted((ROOT / "synjax").rglob("*.py"))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synjax import main
+from synjax import command_line
 from synjax.evaluation import estimator_study, fresh_critic, toy_pairs, trained_bounds
 
 PAIRS = ("energy_distance", "mmd2")
@@ -88,7 +88,7 @@ def test_the_results_are_written_with_a_table_a_plot_and_how_to_repeat_them(tmp_
 
 
 def test_the_verb_has_its_flags():
-    values, _, _ = main._parse("estimators", ["--out=x", "--repeats=2", "--seed=3"])
+    values, _, _ = command_line.parse("estimators", ["--out=x", "--repeats=2", "--seed=3"])
     assert (values.out, values.repeats, values.seed) == ("x", 2, 3)
     with pytest.raises(ValueError, match="repeats"):
-        main._parse("estimators", ["--repeats=1"])
+        command_line.parse("estimators", ["--repeats=1"])
