@@ -206,11 +206,6 @@ def parse(verb, arguments):
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
         if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
             raise ValueError(f"{verb} needs --{name}={form}")
-    if "workdir" in values and "://" in values.workdir:
-        raise ValueError(
-            f"--workdir={values.workdir} is no directory: records are appended to, which object "
-            "stores cannot do; mount the bucket (gcsfuse) and name a directory of it"
-        )
     if path is not None:
         return values, given, configuration.load(path, overrides)
     if working:

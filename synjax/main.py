@@ -30,7 +30,7 @@ import jax
 import rich.console
 from absl import logging
 
-from synjax import coding, command_line, run, studies
+from synjax import coding, command_line, run, storage, studies
 from synjax.bench import parts, settings
 from synjax.launching import launch, slurm, workers
 from synjax.training import interruption, mesh
@@ -44,7 +44,7 @@ def _devices(values, console):
     return mesh.make(values.mesh, values.stack, values.shard_parameters, values.workers)
 
 
-def _share(values):
+def _share(values, workdir):
     """What `run.sweep` shares the work by: None, or a `launch.Share`."""
     if values.launcher != "slurm" and values.slurm is not None:
         raise ValueError("--slurm needs --launcher=slurm")
@@ -61,7 +61,7 @@ def _share(values):
     flags_ = tuple(f"--{flag.name}={flag.value}" for flag in given)
     if values.launcher == "subprocess":
         return launch.Share(workers.Subprocess(jobs), jobs, flags_)
-    made = slurm.executor(slurm.folder(values.workdir), values.slurm)
+    made = slurm.executor(slurm.folder(workdir), values.slurm)
     return launch.Share(slurm.Slurm(made), jobs, flags_)
 
 
@@ -90,8 +90,6 @@ def _dispatch(verb, arguments, console):
     arguments = command_line.joined(arguments)
     values, given, config = command_line.parse(verb, arguments)
     experiment = _experiment(arguments, verb)
-    if verb == "status":
-        return run.status(given[0], console)
     if verb in ("bench", "package"):
         _require_device()
     if verb == "bench":
@@ -104,8 +102,6 @@ def _dispatch(verb, arguments, console):
         return studies.audit(values.out, values.count, values.seed, console)
     if verb == "compare":
         return studies.compare(given, values.out, values.metric, values.against, console)
-    if verb == "package":
-        return run.package(values.workdir, values.trial, values.codec, console)
     if verb == "compress":
         return coding.compress(*given, values.codec, values.level, values.alpha, console)
     if verb == "decompress":
@@ -113,19 +109,41 @@ def _dispatch(verb, arguments, console):
         return coding.decompress(*given, values.codec, *asked, console)
     if verb == "inspect":
         return coding.inspect(*given, values.codec, console)
+    workdir = given[0] if verb == "status" else values.workdir
+    listing = verb in ("status", "export")
+    only_read = verb in ("status", "package")
+    if storage.is_remote(workdir) and (given := _unshared(values)):
+        raise ValueError(f"{given} needs a --workdir that all its processes share, not {workdir}")
+    with storage.opened(workdir, console, only_read, checkpoints=not listing) as local:
+        return _sweep(verb, local, values, config, experiment, console)
+
+
+def _unshared(values):
+    """The flag by which processes of other machines take part, who see no local copy."""
+    if "distributed" in values and values.distributed:
+        return "--distributed"
+    return "--launcher=slurm" if "launcher" in values and values.launcher == "slurm" else None
+
+
+def _sweep(verb, workdir, values, config, experiment, console):
+    """A verb of a working directory."""
+    if verb == "status":
+        return run.status(workdir, console)
+    if verb == "package":
+        return run.package(workdir, values.trial, values.codec, console)
     if verb == "export":
-        return run.export(values.workdir, console)
-    share = _share(values) if verb in ("sweep", "train") else None
+        return run.export(workdir, console)
+    share = _share(values, workdir) if verb in ("sweep", "train") else None
     devices = _devices(values, console) if share is None else None
     if verb == "quickstart":
-        return run.sweep(config, values.workdir, console, experiment, devices)
+        return run.sweep(config, workdir, console, experiment, devices)
     if verb == "evaluate":
-        return run.evaluate(values.workdir, console, devices)
+        return run.evaluate(workdir, console, devices)
     if values.runs is not None:
         names = values.runs.split(";")
-        return run.work(values.workdir, names, verb == "sweep", console, devices)
+        return run.work(workdir, names, verb == "sweep", console, devices)
     do = run.sweep if verb == "sweep" else run.train
-    return do(config, values.workdir, console, experiment, devices, share)
+    return do(config, workdir, console, experiment, devices, share)
 
 
 def _bench(config, values, console):

@@ -20,6 +20,7 @@ FLOORS = {
     "training": 2,
     "evaluation": 3,
     "sweep": 3,
+    "storage": 3,
     "configuration": 3,
     "launching": 3,
     "bounds": 3,

@@ -102,7 +102,6 @@ SWEEP = ("sweep", "--config=configs/photos.py:tiny")
         (("evaluate", "--workdir={}"), ("holds no sweep",)),
         (("export", "--workdir={}"), ("holds no sweep",)),
         (("sweep", "stray", "--workdir={}"), ("stray",)),
-        ((*SWEEP, "--workdir=gs://bucket{}"), ("gs://bucket", "mount")),
     ],
 )
 def test_bad_input_is_one_clear_line_and_status_2(command, tmp_path, arguments, named):
