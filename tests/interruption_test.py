@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +13,7 @@ import time
 import pytest
 
 from synjax import main, run
-from synjax.training import interruption
+from synjax.training import checkpoint, interruption
 
 
 def test_an_interruption_is_status_75_and_a_line_with_the_command_that_continues(
@@ -77,22 +79,48 @@ def test_a_handled_signal_is_forgotten_afterwards():
     assert not interruption.requested()
 
 
-def test_a_real_process_that_is_terminated_exits_with_status_75(environment, tmp_path):
+def _terminated(environment, workdir, *flags_of_each):
+    """Trains in processes until a checkpoint is there, terminates the first; (status, error)s."""
     command = [sys.executable, "-m", "synjax.main", "train", "--config=configs/gaussian.py:tiny"]
-    command += [f"--workdir={tmp_path / 'run'}", "--config.stages.fidelity.steps=1000000"]
-    with subprocess.Popen(
-        command,
-        cwd=pathlib.Path(__file__).parents[1],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("run/encoders/*/checkpoints/0*0")):
-            assert process.poll() is None and time.monotonic() < deadline
+    command += [f"--workdir={workdir}", "--config.stages.fidelity.steps=1000000"]
+    processes = [
+        subprocess.Popen(
+            [*command, *flags],
+            cwd=pathlib.Path(__file__).parents[1],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for flags in flags_of_each
+    ]
+    try:
+        deadline = time.monotonic() + 240
+        while not list(workdir.glob("encoders/*/checkpoints/0*0")):
+            assert not any(p.poll() for p in processes) and time.monotonic() < deadline
             time.sleep(0.05)
-        process.terminate()
-        error = process.communicate(timeout=60)[1]
-    assert process.returncode == 75, error
+        processes[0].terminate()
+        errors = [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # a process whose partner is gone ignores SIGTERM
+    return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
+
+
+def test_a_real_process_that_is_terminated_exits_with_status_75(environment, tmp_path):
+    ((status, error),) = _terminated(environment, tmp_path / "run", ())
+    assert status == 75, error
     assert error.count("\n") == 1 and "to continue: ./launch.sh train" in error
+
+
+def test_of_several_processes_one_is_terminated_and_all_save_the_same_step(environment, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    each = [(f"--distributed=localhost:{port},{index},2",) for index in range(2)]
+    ended = _terminated(environment | {"JAX_PLATFORMS": "cpu"}, tmp_path / "run", *each)
+    assert [status for status, _ in ended] == [75, 75], ended
+    where = {re.search(r"at step (\d+)", error)[1] for _, error in ended}
+    assert len(where) == 1
+    saved = checkpoint.steps_done(next((tmp_path / "run").glob("encoders/*/checkpoints")))
+    assert {saved} == set(map(int, where))
