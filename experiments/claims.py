@@ -99,7 +99,7 @@ def variants(config):
     found = {"m2": _members(config, 2)}
     found |= {f"m{m}": _members(config, m) | only for m in MEMBERS if m != 2}
     found["single"] = _members(config, 0) | only
-    joint = stages["perception"] | {"members": 2, "relaxation": "rate", "dual_rate": 0.1}
+    joint = stages["perception"] | {"members": 2, "relaxation": "rate", "dual_rate": 0.08}
     # Encoders that move need longer, and their averages to keep up.
     joint |= {"targets": {"rate": RATES[source]}, "decay": 0.95, "steps": 5 * joint["steps"] // 2}
     found["joint"] = config | only | {"stages": {"fidelity": stages["fidelity"], "joint": joint}}

@@ -61,7 +61,7 @@ def variants(config):
     fidelity, perception = (config["stages"][name] for name in ("fidelity", "perception"))
     joint = perception | {"relaxation": "rate", "targets": fidelity["targets"]}
     # Encoders that move need their multipliers and averages to keep up.
-    joint |= {"dual_rate": 0.1, "decay": 0.95, "lambda_p_warmup": 200, "steps": 1000}
+    joint |= {"dual_rate": 0.08, "decay": 0.95, "lambda_p_warmup": 200, "steps": 1000}
     if _is_miniature(config):
         joint |= {"lambda_p_warmup": 5, "steps": perception["steps"]}
     trained = {

@@ -26,6 +26,8 @@ VERBS = {
     "ranges FIRST:LAST:COUNT a table and a plot.",
     "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
     "estimators": "Bias and spread of every divergence estimator where the truth is known.",
+    "data": "Prepares a folder of pictures, or MNIST from its original files, as a data set of "
+    "TFDS (sources do it at their first use), says what is in one, or draws some of it.",
     "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
 }
 
@@ -40,6 +42,7 @@ ARGUMENTS = {
     "inspect": ("STREAM.syn",),
     "compare": ("TABLE", "…"),
     "status": ("DIRECTORY",),
+    "data": ("prepare|info|preview", "ADDRESS"),
 }
 
 
@@ -81,6 +84,8 @@ def define(verb, in_python=True):
         pass
     elif verb in ("package", *CODED):
         _codec_flags(verb, values)
+    elif verb == "data":
+        _data_flags(values)
     elif verb == "estimators":
         flags.DEFINE_string("out", "runs/estimators", "Directory to write.", flag_values=values)
         flags.DEFINE_integer("repeats", 5, "Of every estimate.", lower_bound=2, flag_values=values)
@@ -160,6 +165,16 @@ def _codec_flags(verb, values):
         flags.DEFINE_float("realism", 1.0, meaning, 0.0, 1.0, flag_values=values)
 
 
+def _data_flags(values):
+    meaning = "Where TFDS keeps its data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets, if it is "
+    meaning += "not given. --config.data.directory of a sweep."
+    flags.DEFINE_string("directory", None, meaning, flag_values=values)
+    meaning = "For prepare tfds:mnist: the folder of the four original files."
+    flags.DEFINE_string("from", None, meaning, flag_values=values)
+    out = "runs/preview.png"
+    flags.DEFINE_string("out", out, "For preview: the picture to write.", flag_values=values)
+
+
 def _bounds_flags(values):
     for name, default, meaning in (
         ("source", "gaussian", f"One of {', '.join(bounds.DIVERGENCES)}."),
@@ -201,6 +216,8 @@ def parse(verb, arguments):
     working = "runs" in values and values.runs is not None  # what for stands in the workdir
     if "config" in values and values.config is None and not working:
         raise ValueError(f"{verb} needs --config=FILE.py or --experiment=FILE.py; or FILE.json")
+    if verb == "data" and given[0] not in ARGUMENTS["data"][0].split("|"):
+        raise ValueError(f"data takes prepare, info or preview, got {given[0]!r}")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):

@@ -11,6 +11,7 @@
     ./launch.sh compress            a picture to a stream, with such a codec
     ./launch.sh decompress          a stream to pictures: members of its synset
     ./launch.sh inspect             what a stream says of itself
+    ./launch.sh data                the user's pictures as a data set: prepare, info, preview
     ./launch.sh bounds              the least rate that theory allows, as a number or a table
     ./launch.sh audit               hold the paper's statements to the test on random instances
     ./launch.sh estimators          try every divergence estimator where the truth is known
@@ -30,7 +31,7 @@ import jax
 import rich.console
 from absl import logging
 
-from synjax import coding, command_line, run, storage, studies
+from synjax import coding, command_line, datasets, run, storage, studies
 from synjax.bench import parts, settings
 from synjax.launching import launch, slurm, workers
 from synjax.training import interruption, mesh
@@ -109,6 +110,8 @@ def _dispatch(verb, arguments, console):
         return coding.decompress(*given, values.codec, *asked, console)
     if verb == "inspect":
         return coding.inspect(*given, values.codec, console)
+    if verb == "data":
+        return _data(*given, values, console)
     workdir = given[0] if verb == "status" else values.workdir
     listing = verb in ("status", "export")
     only_read = verb in ("status", "package")
@@ -144,6 +147,14 @@ def _sweep(verb, workdir, values, config, experiment, console):
         return run.work(workdir, names, verb == "sweep", console, devices)
     do = run.sweep if verb == "sweep" else run.train
     return do(config, workdir, console, experiment, devices, share)
+
+
+def _data(action, address, values, console):
+    if action == "prepare":
+        return datasets.prepare(address, values["from"].value, values.directory, console)
+    if action == "info":
+        return datasets.info(address, values.directory, console)
+    return datasets.preview(address, values.directory, values.out, console)
 
 
 def _bench(config, values, console):

@@ -26,6 +26,7 @@ FLOORS = {
     "bounds": 3,
     "coding": 4,
     "bench": 4,
+    "datasets": 4,
     "run": 4,
     "studies": 4,
     "command_line": 5,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from synjax import main
+from synjax import command_line, main
 from synjax.reporting import table
 
 
@@ -141,12 +141,14 @@ def test_help_of_a_codec_verb_shows_what_it_takes(capsys, verb):
     assert main.main([verb, "--help"]) == 0
     printed = capsys.readouterr().out
     assert "--codec" in printed
-    assert f"./launch.sh {' '.join((verb, *main.ARGUMENTS.get(verb, ())))} [flags]" in printed
+    assert (
+        f"./launch.sh {' '.join((verb, *command_line.ARGUMENTS.get(verb, ())))} [flags]" in printed
+    )
 
 
 def test_every_verb_is_listed_wherever_verbs_are():
     readme = (pathlib.Path(main.__file__).parents[1] / "README.md").read_text()
-    for verb in set(main.VERBS) - {"quickstart"} | {"test"}:
+    for verb in set(command_line.VERBS) - {"quickstart"} | {"test"}:
         assert f"    ./launch.sh {verb} " in main.__doc__
         assert f"| `{verb}" in readme
 

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from synjax.data import pipeline, sources
+from synjax.data import crops, pipeline, sources
 
 
 @dataclasses.dataclass
@@ -197,13 +197,11 @@ def test_padding_keeps_the_image_and_repeats_its_edge():
 
 def test_recolouring_keeps_grey_grey_and_changes_colours():
     grey = np.repeat(np.arange(64, dtype=np.uint8).reshape(8, 8, 1) + 90, 3, axis=2)
-    spread = pipeline.recoloured(grey, 1.0, np.random.default_rng(0)).astype(int)
+    spread = crops.recoloured(grey, 1.0, np.random.default_rng(0)).astype(int)
     assert np.ptp(spread, axis=2).max() <= 1
     red = np.zeros((4, 4, 3), np.uint8)
     red[:2, :, 0] = 200
-    assert (
-        np.abs(pipeline.recoloured(red, 1.0, np.random.default_rng(1)).astype(int) - red).max() > 20
-    )
+    assert np.abs(crops.recoloured(red, 1.0, np.random.default_rng(1)).astype(int) - red).max() > 20
 
 
 def test_recolouring_of_negative_strength_is_refused():

@@ -3,6 +3,7 @@
 import json
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,24 +39,46 @@ def _trained(asked, workdir, until):
 
 
 def test_a_multiplier_rises_above_its_target_falls_below_and_stays_where_there_is_none():
-    values, targets = jnp.array([2.0, 0.5, 3.0]), jnp.array([1.0, 1.0, INF])
-    moved = step.ascend(jnp.zeros(3), values, targets, 0.1)
-    np.testing.assert_allclose(moved, [0.1, -0.05, 0.0], atol=1e-7)
+    values, targets = jnp.array([1.4, 0.8, 3.0]), jnp.array([1.0, 1.0, INF])
+    moved, excess = step.ascend(jnp.zeros(3), jnp.zeros(3), values, targets, 0.1)
+    damping = step.DAMPING * step.SMOOTHING
+    np.testing.assert_allclose(moved, np.array([0.4, -0.2, 0.0]) * (0.1 + damping), atol=1e-7)
+    np.testing.assert_allclose(excess, np.array([0.4, -0.2, 0.0]) * step.SMOOTHING, atol=1e-7)
 
 
 def test_the_largest_step_does_not_depend_on_the_units():
     for scale in (1e-6, 1.0, 1e6):
-        moved = step.ascend(jnp.zeros(3), scale * jnp.full(3, 50.0), scale * jnp.ones(3), 0.1)
-        np.testing.assert_allclose(moved, 0.1, rtol=1e-6)
+        values, targets = scale * jnp.full(3, 50.0), scale * jnp.ones(3)
+        moved, _ = step.ascend(jnp.zeros(3), -step.LARGEST * jnp.ones(3), values, targets, 0.1)
+        most = step.LARGEST * (0.1 + 2 * step.DAMPING * step.SMOOTHING)
+        np.testing.assert_allclose(moved, most, rtol=1e-6)
 
 
 def test_dual_ascent_ends_where_the_constraint_is_tight():
     # min over d of w·d + 1/d has d = w^-½: the constraint d ≤ ½ is tight at w = 4.
-    multipliers = jnp.zeros(3)
-    for _ in range(400):
+    multipliers = excess = jnp.zeros(3)
+    for _ in range(1600):
         values = jnp.exp(-multipliers / 2)
-        multipliers = step.ascend(multipliers, values, jnp.array([0.5, INF, INF]), 0.1)
+        targets = jnp.array([0.5, INF, INF])
+        multipliers, excess = step.ascend(multipliers, excess, values, targets, 0.1)
     np.testing.assert_allclose(jnp.exp(multipliers), [4.0, 1.0, 1.0], rtol=1e-4)
+
+
+def test_a_codec_that_answers_late_does_not_swing_about_its_target(monkeypatch):
+    # ln d follows −h/3, h the logarithm of the multiplier, with a time constant of 250 steps.
+    def overshoot(damping):
+        monkeypatch.setattr(step, "DAMPING", damping)
+        multipliers = excess = jnp.zeros(3)
+        ascend, value, lowest = jax.jit(lambda *given: step.ascend(*given)), 0.0, 0.0
+        for _ in range(1500):
+            values, targets = jnp.full(3, np.exp(value)), jnp.array([0.8, INF, INF])
+            multipliers, excess = ascend(multipliers, excess, values, targets, 0.03)
+            value += (-float(multipliers[0]) / 3 - value) / 250
+            lowest = min(lowest, value)
+        return np.log(0.8) - lowest
+
+    damped = overshoot(step.DAMPING)
+    assert damped < 0.02 < 0.05 < overshoot(0.0)
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.8])

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Sequence
 import grain
 import numpy as np
 from absl import flags
-from PIL import Image
 
-# A photograph is drawn in proportion to its pixels, up to this many: the two largest would
-# otherwise supply two thirds of all crops.
-PIXEL_CAP = 250_000
+from synjax.data import crops
+
 STEPS = 2**31
 
 
@@ -25,63 +23,6 @@ class Example:
 
     name: str
     x: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class RandomCrop(grain.transforms.RandomMap):
-    """Draw a photograph and a square of it, reduce the square to [crop, crop, 3], turn it."""
-
-    images: list[np.ndarray]
-    crop: int
-    scale_range: tuple[float, float]
-    recolour: float
-
-    def __post_init__(self):
-        weights = [min(PIXEL_CAP, image.shape[0] * image.shape[1]) for image in self.images]
-        object.__setattr__(self, "cumulative", np.cumsum(weights) / np.sum(weights))
-
-    def random_map(self, element: int, rng: np.random.Generator) -> np.ndarray:
-        """A crop, uint8 [crop, crop, 3]; `element` only numbers the draw, and is not used."""
-        image = self.images[np.searchsorted(self.cumulative, rng.random(), side="right")]
-        height, width = image.shape[:2]
-        # Whole source pixels, so that scale 1 is an exact copy and only real reduction filters.
-        side = min(round(self.crop / rng.uniform(*self.scale_range)), height, width)
-        top = rng.integers(height - side + 1)
-        left = rng.integers(width - side + 1)
-        square = image[top : top + side, left : left + side]
-        if side != self.crop:
-            resized = Image.fromarray(square).resize((self.crop,) * 2, Image.Resampling.HAMMING)
-            square = np.asarray(resized)
-        down, right, transpose = rng.integers(2, size=3)
-        square = square[:: 1 - 2 * down, :: 1 - 2 * right]
-        square = square.transpose(1, 0, 2) if transpose else square
-        return recoloured(square, self.recolour, rng) if self.recolour else square
-
-
-def recoloured(square: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """The same picture in other colours: hue, saturation and contrast changed at random.
-
-    A handful of photographs holds a handful of colours; a prior trained on them pays for every
-    other one. The hue turns by N(0, (0.7·strength)²) radians about the grey axis, saturation and
-    contrast are multiplied by log-normal factors of 0.25 and 0.15 times `strength`.
-
-    Args:
-      square: uint8 [H, W, 3].
-      strength: positive.
-      rng: source of the three draws.
-
-    Returns:
-      uint8 [H, W, 3], clipped.
-    """
-    angle, saturation, contrast = strength * rng.normal(size=3) * (0.7, 0.25, 0.15)
-    grey = np.full((3, 3), 1 / 3)
-    x, y, z = np.ones(3) / np.sqrt(3)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    turn = np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * cross
-    matrix = np.exp(contrast) * (grey + np.exp(saturation) * turn)
-    mean = square.mean()
-    changed = (square - np.float32(mean)) @ matrix.T.astype(np.float32) + np.float32(mean)
-    return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
 
 def train_batches(
@@ -99,10 +40,10 @@ def train_batches(
 ) -> Iterator[np.ndarray]:
     """Endless training batches: random crops of images, or consecutive samples of vectors.
 
-    Image batches are float32 [len(rows), crop, crop, 3] in [0, 1]: a photograph drawn in
-    proportion to min(pixels, PIXEL_CAP), reduced by a factor uniform in `scale_range` (raised
-    where the photograph is too small for it), cropped, flipped and transposed at random, and given
-    other colours where `recolour`, the strength of that, is positive. Vector
+    Image batches are float32 [len(rows), crop, crop, 3] in [0, 1]: a photograph, of a few drawn
+    as `crops.ByPixels` has it and of many `crops.InEpochs`, reduced by a factor uniform in
+    `scale_range` (raised where the photograph is too small for it), cropped, flipped and transposed
+    at random, and given other colours where `recolour`, the strength of that, is positive. Vector
     batches are float32 [len(rows), n]: independent samples need no shuffling, so
     batch k holds samples o + k * batch, ... modulo the source's length, `seed` choosing o. A finite
     data set is in a random order of its own, which every epoch repeats, shifted against the batches
@@ -120,13 +61,14 @@ def train_batches(
     _require_numbers(batch, seed, start_step, threads, workers)
     rows = _rows(batch, rows)
     if source.kind == "image":
-        images = [source[i] for i in range(len(source))]
-        names = [source.name(i) for i in range(len(source))]
-        _require_crop(images, names, crop, scale_range)
         if recolour < 0:
             raise ValueError(f"recolour must not be negative, got {recolour}")
-        draws = grain.MapDataset.range(STEPS * batch)
-        draws = draws.random_map(RandomCrop(images, crop, tuple(scale_range), recolour), seed=seed)
+        _require_crop(source, crop, scale_range)
+        few = not getattr(source, "many", False)
+        images = [source[i] for i in range(len(source))] if few else source
+        choose = crops.ByPixels(images) if few else crops.InEpochs(len(source), batch, seed)
+        cut = crops.RandomCrop(images, choose, crop, tuple(scale_range), recolour)
+        draws = grain.MapDataset.range(STEPS * batch).random_map(cut, seed=seed)
         batches = grain.MapDataset.range(STEPS).map(
             lambda step: _stack([draws[step * batch + row] for row in rows])
         )
@@ -209,16 +151,19 @@ def _require_numbers(batch, seed, start_step, threads, workers):
         raise ValueError(f"workers must not be negative, got {workers}")
 
 
-def _require_crop(images, names, crop, scale_range):
+def _require_crop(source, crop, scale_range):
     low, high = scale_range
     if not 0 < low <= high <= 1:
         raise ValueError(f"scale_range must satisfy 0 < low <= high <= 1, got {low}, {high}")
     if crop is None or crop < 1:
         raise ValueError(f"crop must be a positive integer for a source of images, got {crop}")
-    for name, image in zip(names, images, strict=True):
-        height, width = image.shape[:2]
+    # Of many pictures the source knows the smallest, or has a draw that meets it say so.
+    many = getattr(source, "many", False)
+    smallest = [source.smallest] if many else range(len(source))
+    for i in (i for i in smallest if i is not None):
+        height, width = source[i].shape[:2]
         if crop > high * min(height, width):
             raise ValueError(
-                f"crop {crop} does not fit photograph {name} ({height}x{width}) "
+                f"crop {crop} does not fit photograph {source.name(i)} ({height}x{width}) "
                 f"at scale {high} or below"
             )

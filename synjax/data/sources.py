@@ -1,4 +1,4 @@
-"""What can be drawn from: bundled photographs, Gaussian vectors, dead leaves, MNIST.
+"""What can be drawn from: bundled photographs, Gaussian vectors, dead leaves, MNIST, the user's.
 
 A source has `kind` ("image" | "vector"), a length, `source[i]` and `source.name(i)`. Images are
 uint8 [H, W, 3]; vectors are float32 [n], and `source.rows(indices)` reads many of them at once.
@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from synjax.data import mnist
+from synjax.data import mnist, prepared
 
 SPLITS = ("train", "test")
 
@@ -138,11 +138,20 @@ SOURCES = {"photos": Photos, "gaussian": Gaussian, "leaves": Leaves, "mnist": mn
 
 
 def build(name: str, *, split: str, **options):
-    """The source called `name`; ValueError for an unknown name, split or option."""
-    if name not in SOURCES:
-        raise ValueError(f"unknown source {name!r}; allowed: {', '.join(SOURCES)}")
+    """The source called `name`, or at the address `name`: `prepared.Pictures`.
+
+    Raises:
+      ValueError: an unknown name, split or option; or what the source says is missing.
+    """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
+    if name.partition(":")[0] in prepared.SCHEMES:
+        if unknown := sorted(set(options) - {"directory"}):
+            raise ValueError(f"source {name}: unknown option {unknown[0]!r}; allowed: directory")
+        return prepared.Pictures(address=name, split=split, **options)
+    if name not in SOURCES:
+        allowed = (*SOURCES, "folder:PATH", "tfds:NAME[:SPLIT]")
+        raise ValueError(f"unknown source {name!r}; allowed: {', '.join(allowed)}")
     fields = [field for field in dataclasses.fields(SOURCES[name]) if field.name != "split"]
     allowed = ", ".join(field.name for field in fields) or "none"
     for option in options:
@@ -155,8 +164,19 @@ def build(name: str, *, split: str, **options):
 
 
 def of_config(data, *, split: str):
-    """The source of a configuration's `data`: all but `source` and `augment` are its options."""
-    options = {key: value for key, value in data.items() if key not in ("source", "augment")}
+    """The source of a configuration's `data`.
+
+    All but `source`, `test` and `augment` are its options. `test`, where there is one, is the
+    address that tests are read from, all that is there: a folder that no training sees.
+    """
+    own = ("source", "test", "augment")
+    options = {key: value for key, value in data.items() if key not in own}
+    if split == "test" and data.get("test"):
+        directory = options.get("directory")
+        address, everything = data["test"], prepared.EVERYTHING
+        if address.partition(":")[0] not in prepared.SCHEMES:
+            raise ValueError(f"data.test must be folder:PATH or tfds:NAME:SPLIT, got {address!r}")
+        return prepared.Pictures(address=address, split=everything, directory=directory)
     return build(data["source"], split=split, **options)
 
 

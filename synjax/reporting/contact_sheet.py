@@ -119,6 +119,33 @@ def vector_sheet(sources, members, path_stem, title):
         return plots.save(sheet.figure, path_stem)
 
 
+def picture_grid(pictures, labels, path_stem, title):
+    """Draws pictures of any sizes, each as large as fits into a square of a sixth of the width.
+
+    Args:
+      pictures: list of [H, W, 3] in [0, 1].
+      labels: what stands above each.
+      path_stem: path of the files without their suffix.
+      title: a line above the pictures.
+
+    Returns:
+      The paths of path_stem.png and path_stem.svg.
+    """
+    side = (_SHEET_WIDTH - _GAP) // _COLUMNS - _GAP
+    rows, step = -(-len(pictures) // _COLUMNS), side + _LABEL + _GAP
+    sheet = _Sheet(_SHEET_WIDTH, _TITLE + rows * step + _GAP, title)
+    with plots.style():
+        for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+            height, width = picture.shape[:2]
+            row, column = divmod(place, _COLUMNS)
+            left, top = _GAP + column * (side + _GAP), _TITLE + row * step + _LABEL
+            shape = _tile_shape((height, width), side * width // max(height, width))
+            most = side // 7  # characters that fit above a picture
+            label = label if len(label) <= most else f"…{label[1 - most :]}"
+            sheet.picture(_resize(picture, shape), left, top, label)
+        return plots.save(sheet.figure, path_stem)
+
+
 class _Sheet:
     """A figure addressed in pixels from its upper left corner."""
 

@@ -122,6 +122,8 @@ class Plan:
         """
         stage = {k: v for k, v in self.config["stages"][run.stage.name].items() if k != "targets"}
         depends = {name: self.config[name] for name in ("data", "distortion")}
+        if fingerprint := getattr(self.source, "fingerprint", None):  # of files that may change
+            depends |= {"contents": fingerprint}
         depends |= {"codec": repr(self.codec), "stage": stage, "targets": sorted(run.stage.targets)}
         if self.codec.compute != "float32":  # what is not said has the name it always had
             depends |= {"compute": self.codec.compute}

@@ -26,6 +26,7 @@ class TrainState:
       critic: state of the perception module.
       multipliers: float32 [3], logarithms of the weights of `objective.TERMS` that targets set
         (Eq. 61); zeros without targets.
+      excess: float32 [3], by how much these terms are above their targets of late; `step.ascend`.
     """
 
     step: jax.Array
@@ -35,6 +36,7 @@ class TrainState:
     average: Any
     critic: Any
     multipliers: jax.Array
+    excess: jax.Array
 
 
 def learning_rate_scales(params):
@@ -90,4 +92,5 @@ def create(params, transformation, critic, seed):
         average=jax.tree.map(jnp.copy, params),
         critic=critic,
         multipliers=jnp.zeros(3, jnp.float32),
+        excess=jnp.zeros(3, jnp.float32),
     )

@@ -23,23 +23,34 @@ def key_for(seed, step, purpose):
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), step), int(purpose))
 
 
-def ascend(multipliers, values, targets, rate):
+# The codec answers a multiplier some hundred steps late, so that ascent alone swings about its
+# target. A part in proportion to the excess damps that, as in Stooke, Achiam, Abbeel, "Responsive
+# safety in reinforcement learning by PID Lagrangian methods" (2020), arXiv:2007.03964; smoothed,
+# because the excess of a single batch is mostly noise.
+DAMPING = 6.0
+SMOOTHING = 0.05
+LARGEST = 0.5  # what is further away is approached as if it were so far
+
+
+def ascend(multipliers, excess, values, targets, rate):
     """Dual ascent on the constraints value ≤ target of Eq. 61, in logarithms of the multipliers.
 
     A multiplier grows while its value is above the target and shrinks while it is below, by a
-    factor of at most exp(rate) a step, whatever the units.
+    factor of at most exp(LARGEST·(rate + 2·DAMPING·SMOOTHING)) a step, whatever the units.
 
     Args:
       multipliers: logarithms, [3].
+      excess: moving average of value / target − 1, within ±`LARGEST`, before this step, [3].
       values: of `objective.TERMS` at this step, [3].
       targets: positive, [3]; inf where there is no constraint, and the multiplier stays.
       rate: positive.
 
     Returns:
-      The new logarithms, [3].
+      The new logarithms and the new average.
     """
-    excess = jnp.clip(values / targets - 1, -1.0, 1.0)
-    return multipliers + rate * jnp.where(jnp.isfinite(targets), excess, 0.0)
+    now = jnp.where(jnp.isfinite(targets), jnp.clip(values / targets - 1, -LARGEST, LARGEST), 0.0)
+    smoothed = excess + SMOOTHING * (now - excess)
+    return multipliers + rate * now + DAMPING * (smoothed - excess), smoothed
 
 
 def make(objective, transformation, *, balance, decay, dual_rate=None, lambda_p_warmup=0):
@@ -106,11 +117,12 @@ def make(objective, transformation, *, balance, decay, dual_rate=None, lambda_p_
         rate = 1 - jnp.minimum(decay, (1 + count) / (10 + count))
         # In this form the average of what does not change does not change by a single bit.
         average = jax.tree.map(lambda a, p: a + rate * (p - a), state.average, params)
-        multipliers = state.multipliers
+        multipliers, excess = state.multipliers, state.excess
         if dual_rate is not None:
             measured = metrics | {"rate": metrics.get("rate_rounded", metrics["rate"])}
             values = jnp.stack([jnp.asarray(measured[name])[0] for name in terms.TERMS])
-            multipliers = ascend(multipliers, values, held, dual_rate(state.step))
+            rate = dual_rate(state.step)
+            multipliers, excess = ascend(multipliers, excess, values, held, rate)
         state = state.replace(
             step=state.step + 1,
             params=params,
@@ -118,6 +130,7 @@ def make(objective, transformation, *, balance, decay, dual_rate=None, lambda_p_
             average=average,
             critic=critic,
             multipliers=multipliers,
+            excess=excess,
         )
         metrics["gradient_norm"] = jnp.full(conditions, optax.global_norm(gradient))
         return state, metrics | critic_metrics

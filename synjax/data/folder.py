@@ -1,0 +1,173 @@
+"""A folder of the user's pictures, prepared once as a data set of TFDS in array_record shards.
+
+Subfolders `train`, `val` or `validation`, and `test`, where `train` is one of two at least, are the
+splits; otherwise every tenth file is for testing, chosen by its name, so that files which come
+later move no other. JPEGs are kept as they are, all else as PNG of 8 bits and three channels.
+"""
+
+import contextlib
+import hashlib
+import io
+import pathlib
+
+import numpy as np
+import rich.console
+import rich.progress
+from PIL import Image
+
+from synjax.data import pictures
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+TEST_SHARE = 10  # one file in so many, where the folder does not say
+SHOWN = 5  # unreadable files that an error names
+
+
+def listing(path):
+    """The pictures of a folder by split, nested ones too, in the order of their names.
+
+    Returns:
+      {"train": [pathlib.Path, …], …}, with "validation" and "test" where the folder has them.
+
+    Raises:
+      ValueError: no such folder, or no picture in it.
+    """
+    folder = pathlib.Path(path).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f"folder:{path}: there is no such folder")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        raise ValueError(f"folder:{path}: holds no picture ({', '.join(SUFFIXES)})")
+    parts = [(p.relative_to(folder).parts[0].lower(), p) for p in found]
+    own = {split: [p for part, p in parts if part in names] for split, names in SPLITS.items()}
+    own = {split: files for split, files in own.items() if files}
+    if "train" in own and len(own) > 1:
+        return own
+    return {"train": found}
+
+
+def is_held_out(name):
+    """Whether a picture is one of those for testing, where the folder does not say."""
+    return _digest(name.encode())[0] % TEST_SHARE == 0
+
+
+def builder(path, directory=None):
+    """The TFDS builder of a folder as it is now; of another one once a file changes.
+
+    Args:
+      path: the folder.
+      directory: where TFDS keeps its data sets; None for its own default.
+
+    Raises:
+      ValueError: as `listing`.
+    """
+    import tensorflow_datasets as tfds
+
+    folder = pathlib.Path(path).expanduser().resolve()
+    files = listing(path)
+    state = [
+        (str(p), p.stat().st_size, p.stat().st_mtime_ns) for own in files.values() for p in own
+    ]
+    key = f"{folder.name}-{_digest(repr((str(folder), state)).encode()).hex()[:12]}"
+
+    with tfds.core.registered.skip_registration():  # a second folder has the same name
+        made = _class(tfds, path, folder, files, key)
+    return made(config=key, data_dir=directory, file_format="array_record")
+
+
+def _class(tfds, path, folder, files, key):
+    class Folder(tfds.core.GeneratorBasedBuilder):
+        """Pictures of a folder."""
+
+        name = "synjax_folder"
+        VERSION = tfds.core.Version("1.0.0")
+        BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=key, description=str(folder))]
+
+        def _info(self):
+            image = tfds.features.Image(shape=(None, None, 3))
+            return tfds.core.DatasetInfo(
+                builder=self,
+                features=tfds.features.FeaturesDict({"image": image, "name": tfds.features.Text()}),
+                disable_shuffling=True,  # tests are in the order of the names
+                metadata=tfds.core.MetadataDict(),
+            )
+
+        def _split_generators(self, dl_manager):
+            del dl_manager
+            self._skipped, self._contents = [], hashlib.sha256()
+            return {split: self._generate_examples(own) for split, own in files.items()}
+
+        def _generate_examples(self, own):
+            console = rich.console.Console(stderr=True)
+            track = rich.progress.track(
+                own, f"Preparing {folder}", console=console, disable=not console.is_terminal
+            )
+            written = []
+            for file in track:
+                name = str(file.relative_to(folder))
+                try:
+                    content = _stored(file)
+                except ValueError as error:
+                    self._skipped.append(str(error))
+                    continue
+                self._contents.update(name.encode() + _digest(content))
+                written.append(name)
+                yield name, {"image": io.BytesIO(content), "name": name}
+            if not written:
+                listed = "; ".join(self._skipped[:SHOWN])
+                raise ValueError(f"folder:{path}: no picture can be read ({listed})")
+            self.info.metadata["fingerprint"] = self._contents.hexdigest()
+            self.info.metadata["skipped"] = list(self._skipped)
+            if len(files) == 1:
+                held = [i for i, name in enumerate(written) if is_held_out(name)]
+                last = [len(written) - 1] if len(written) > 1 else []
+                self.info.metadata["held_out"] = held or last
+
+    return Folder
+
+
+def prepare(path, directory=None):
+    """The builder of a folder whose shards are written, if they were not before.
+
+    Raises:
+      ValueError: as `listing`; or no picture of a split can be read.
+      OSError: the shards cannot be written.
+    """
+    found = builder(path, directory)
+    write(found)
+    return found
+
+
+def write(builder):
+    """Writes what a TFDS builder generates, unless it is there; TFDS's own words are not shown."""
+    import tensorflow_datasets as tfds
+
+    if builder.data_path.exists():
+        return
+    tfds.disable_progress_bar()  # it draws one where there is no terminal, too
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare()
+
+
+def _stored(file):
+    """Bytes of a file that decode to uint8 [H, W, 3]; ValueError where it cannot be read."""
+    pixels = pictures.read(file, alpha="flatten")
+    content = file.read_bytes()
+    if file.suffix.lower() in (".jpg", ".jpeg"):
+        with Image.open(io.BytesIO(content)) as image:
+            if np.array_equal(np.asarray(image.convert("RGB")), _rgb(pixels)):  # not turned by EXIF
+                return content
+    encoded = io.BytesIO()
+    Image.fromarray(_rgb(pixels)).save(encoded, "PNG", compress_level=1)
+    return encoded.getvalue()
+
+
+def _rgb(pixels):
+    """uint8 [H, W, 3] of uint8 or uint16 [H, W, 1 or 3]."""
+    if pixels.dtype == np.uint16:
+        pixels = np.round(pixels / 257).astype(np.uint8)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+
+
+def _digest(content):
+    return hashlib.sha256(content).digest()

@@ -1,0 +1,273 @@
+"""Folders of pictures and data sets of TFDS as sources, without TensorFlow."""
+
+import gzip
+import itertools
+import os
+import pickle
+import struct
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from synjax import main
+from synjax.data import crops, folder, idx, kept, mnist, pipeline, prepared, sources
+
+
+def _picture(height, width, seed):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A nested folder of 30 pictures in every format, three of them damaged: (folder, shards)."""
+    root = tmp_path_factory.mktemp("folders")
+    mine = root / "mine"
+    (mine / "deep" / "er").mkdir(parents=True)
+    for i in range(24):
+        Image.fromarray(_picture(20 + i, 30, i)).save(mine / "deep" / f"{i:02d}.png")
+    Image.fromarray(_picture(40, 50, 24)).save(mine / "a.jpg", quality=95)
+    Image.fromarray(_picture(40, 50, 25)).save(mine / "b.webp", lossless=True)
+    tifffile.imwrite(mine / "deep" / "er" / "c.TIFF", _picture(40, 50, 26).astype(np.uint16) * 257)
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.fromarray(_picture(40, 50, 27)).save(mine / "d.jpg", exif=turned)
+    Image.fromarray(_picture(40, 50, 28)[..., 0]).save(mine / "grey.png")
+    (mine / "cut.png").write_bytes((mine / "deep" / "00.png").read_bytes()[:200])
+    (mine / "empty.jpg").touch()
+    (mine / "text.png").write_text("not a picture")
+    (mine / "notes.txt").write_text("no picture at all")
+    return mine, root / "shards"
+
+
+def _source(folders, split="train"):
+    mine, shards = folders
+    return sources.build(f"folder:{mine}", split=split, directory=str(shards))
+
+
+def _all(source):
+    return {source.name(i): source[i] for i in range(len(source))}
+
+
+def test_a_folder_holds_what_can_be_read_and_names_the_rest(folders):
+    address = f"folder:{folders[0]}"
+    found = _all(prepared.Pictures(address=address, split="all", directory=str(folders[1])))
+    assert sorted(found) == sorted(
+        [f"deep/{i:02d}" for i in range(24)] + ["a", "b", "d", "deep/er/c", "grey"]
+    )
+    for i in range(24):
+        np.testing.assert_array_equal(found[f"deep/{i:02d}"], _picture(20 + i, 30, i))
+    with Image.open(folders[0] / "a.jpg") as image:
+        np.testing.assert_array_equal(found["a"], np.asarray(image))
+    np.testing.assert_array_equal(found["b"], _picture(40, 50, 25))
+    np.testing.assert_array_equal(found["deep/er/c"], _picture(40, 50, 26))
+    assert found["d"].shape == (50, 40, 3)  # upright
+    grey = np.repeat(_picture(40, 50, 28)[..., :1], 3, axis=-1)
+    np.testing.assert_array_equal(found["grey"], grey)
+    skipped = _source(folders).skipped
+    assert len(skipped) == 3
+    for name in ("cut.png", "empty.jpg", "text.png"):
+        assert any(name in why for why in skipped)
+
+
+def test_train_and_test_share_no_picture_and_miss_none(folders):
+    train, test = (_all(_source(folders, split)) for split in ("train", "test"))
+    assert test and not set(train) & set(test) and len(train) + len(test) == 29
+    assert all(folder.is_held_out(f"{name}.png") for name in test if name.startswith("deep/0"))
+
+
+def test_a_file_that_comes_later_moves_no_other(folders, tmp_path):
+    for i in range(40):
+        Image.fromarray(_picture(8, 8, i)).save(tmp_path / f"{i:02d}.png")
+    address, shards = f"folder:{tmp_path}", str(tmp_path / "shards")
+    before = _all(prepared.Pictures(address=address, split="test", directory=shards))
+    Image.fromarray(_picture(8, 8, 99)).save(tmp_path / "99.png")
+    fresh = prepared.Pictures(address=address, split="test", directory=shards)
+    assert 0 < len(before) < 15 and set(before) <= set(_all(fresh))
+    assert len(prepared.Pictures(address=address, split="all", directory=shards)) == 41
+
+
+def test_subfolders_that_say_so_are_the_splits(tmp_path):
+    for split, count in (("train", 5), ("val", 3), ("test", 2)):
+        (tmp_path / "mine" / split).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(_picture(8, 8, i)).save(tmp_path / "mine" / split / f"{i}.png")
+    address, shards = f"folder:{tmp_path / 'mine'}", str(tmp_path / "shards")
+    lengths = {
+        split: len(prepared.Pictures(address=address, split=split, directory=shards))
+        for split in ("train", "test", "all")
+    }
+    assert lengths == {"train": 5, "test": 2, "all": 10}
+
+
+def test_shards_are_written_once_and_again_when_a_file_changes(tmp_path):
+    for i in range(2):
+        Image.fromarray(_picture(8, 8, i)).save(tmp_path / f"{i}.png")
+    address, shards = f"folder:{tmp_path}", tmp_path / "shards"
+
+    def fingerprint():
+        return prepared.Pictures(address=address, split="all", directory=str(shards)).fingerprint
+
+    first = fingerprint()
+    written = {path: path.stat().st_mtime_ns for path in shards.rglob("*")}
+    assert fingerprint() == first
+    assert {path: path.stat().st_mtime_ns for path in shards.rglob("*")} == written
+    Image.fromarray(_picture(8, 8, 7)).save(tmp_path / "1.png")
+    os.utime(tmp_path / "1.png", (1, 1))
+    assert fingerprint() != first
+
+
+def test_sources_of_folders_and_data_sets_import_no_tensorflow(folders):
+    assert len(_source(folders)) > 0
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("address", "named"),
+    [
+        ("folder:{root}/none", ("no such folder",)),
+        ("folder:{root}/bare", ("holds no picture", ".webp")),
+        ("folder:{root}/bad", ("no picture can be read", "one.png")),
+        ("tfds:none", ("not prepared", "tfds build none --file_format=array_record")),
+        ("tfds:", ("must be tfds:NAME",)),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, address, named):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "one.png").write_text("no")
+    with pytest.raises(ValueError) as caught:
+        sources.build(address.format(root=tmp_path), split="train", directory=str(tmp_path / "s"))
+    assert "\n" not in str(caught.value)
+    for word in named:
+        assert word in str(caught.value)
+
+
+def test_tests_may_come_from_elsewhere(folders, tmp_path):
+    for i in range(3):
+        Image.fromarray(_picture(8, 8, i)).save(tmp_path / f"{i}.png")
+    data = {"source": f"folder:{folders[0]}", "test": f"folder:{tmp_path}", "augment": {}}
+    data["directory"] = str(folders[1])
+    assert len(sources.of_config(data, split="test")) == 3
+    assert len(sources.of_config(data, split="train")) == len(_source(folders))
+    with pytest.raises(ValueError, match="data.test must be folder:PATH or tfds:NAME:SPLIT"):
+        sources.of_config(data | {"test": "kodak"}, split="test")
+
+
+def _batches(source, count, **options):
+    read = pipeline.train_batches(source, **{"batch": 8, "crop": 16, "seed": 1} | options)
+    return np.stack(list(itertools.islice(read, count)))
+
+
+def test_batches_are_a_function_of_seed_and_step_whoever_reads_them(folders):
+    whole = _batches(_source(folders), 12, threads=0)
+    np.testing.assert_array_equal(_batches(_source(folders), 12, threads=2), whole)
+    resumed = _batches(_source(folders), 4, start_step=8)
+    np.testing.assert_array_equal(resumed, whole[8:])
+    np.testing.assert_array_equal(_batches(_source(folders), 12, rows=[1, 5]), whole[:, [1, 5]])
+    assert np.mean(_batches(_source(folders), 12, seed=2) != whole) > 0.9
+
+
+def test_another_process_opens_the_address_itself(folders):
+    source = _source(folders)
+    source[0]
+    again = pickle.loads(pickle.dumps(source))
+    assert again == source and set(vars(again)) == {"address", "split", "directory"}
+    np.testing.assert_array_equal(again[3], source[3])
+
+
+def test_a_picture_that_is_too_small_is_named_before_training(folders):
+    with pytest.raises(ValueError, match=r"crop 32 does not fit photograph deep/\d\d \(2\dx30\)"):
+        _batches(_source(folders), 1, crop=32)
+
+
+def test_every_picture_comes_once_an_epoch_and_for_a_few_steps_in_a_row():
+    count, batch = 24, 8
+    choose = crops.InEpochs(count, batch, seed=3)
+    steps = np.array(
+        [[choose(step * batch + row, None) for row in range(batch)] for step in range(96)]
+    )
+    for row in range(batch):  # runs of REUSE equal pictures, after the phase of the row
+        phase = row * crops.REUSE // batch
+        runs = steps[crops.REUSE - phase if phase else 0 :, row][: 8 * crops.REUSE]
+        runs = runs.reshape(-1, crops.REUSE)
+        assert (runs == runs[:, :1]).all()
+    changes = (steps[1:] != steps[:-1]).sum(axis=1)
+    assert changes.max() <= 2  # decoding is spread evenly
+    epoch = steps[:: crops.REUSE][: count // batch, 0]
+    assert len(set(epoch)) == len(epoch)
+    first = {
+        choose(place * batch * crops.REUSE + row, None)
+        for place in range(count // batch)
+        for row in range(batch)
+    }
+    assert first == set(range(count))
+
+
+def test_what_is_kept_stays_below_the_limit_and_the_oldest_goes():
+    made = []
+
+    def make(key):
+        made.append(key)
+        return np.zeros(100, np.uint8)
+
+    cache = kept.Kept(250)
+    for key in (0, 1, 0, 2, 0, 1):
+        assert cache.get(key, make).nbytes == 100
+    assert made == [0, 1, 2, 1]  # 1 was the oldest when 2 came
+    assert kept.Kept(50).get(0, make) is not None
+
+
+@pytest.fixture
+def originals(tmp_path):
+    """MNIST's four files with a few digits in them."""
+    rng = np.random.default_rng(0)
+    for (images, labels), count in zip(mnist.FILES.values(), (12, 5), strict=True):
+        for name, shape in ((images, (count, 28, 28)), (labels, (count,))):
+            values = rng.integers(0, 10, shape, np.uint8)
+            header = struct.pack(f">HBB{len(shape)}I", 0, idx.UNSIGNED_BYTE, len(shape), *shape)
+            (tmp_path / name).write_bytes(gzip.compress(header + values.tobytes()))
+    return tmp_path
+
+
+def test_mnist_goes_through_the_builder_of_tfds_and_back(originals, tmp_path, capsys):
+    shards = f"--directory={tmp_path / 'shards'}"
+    assert main.main(["data", "info", "tfds:mnist", shards]) == 2
+    assert "--from=DIR" in capsys.readouterr().err
+    assert main.main(["data", "prepare", "tfds:mnist", f"--from={originals}", shards]) == 0
+    out = capsys.readouterr().out
+    assert "train: 12 pictures" in out and "test: 5 pictures" in out and "mnist/3.0.1" in out
+    found = sources.build("tfds:mnist", split="test", directory=str(tmp_path / "shards"))
+    digits = idx.read(originals / mnist.FILES["test"][0], axes=3)
+    stored = [found[i][..., 0].tobytes() for i in range(5)]  # in the order that TFDS shuffles to
+    assert sorted(stored) == sorted(digit.tobytes() for digit in digits)
+    part = sources.build("tfds:mnist:train[:7]", split="test", directory=str(tmp_path / "shards"))
+    assert len(part) == 7
+
+
+def test_the_verb_says_what_is_there_and_draws_it(folders, tmp_path, capsys):
+    mine, shards = folders
+    flags = (f"folder:{mine}", f"--directory={shards}")
+    assert main.main(["data", "info", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "train: 29 pictures, " in out and out.count("left out: ") == 3
+    assert main.main(["data", "preview", *flags, f"--out={tmp_path / 'sheet.png'}"]) == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[0] == 1600 and len(np.unique(np.asarray(sheet))) > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("list", "folder:x"), "data takes prepare, info or preview, got 'list'"),
+        (("info",), "data takes prepare|info|preview ADDRESS, got info"),
+        (("info", "photos"), "folder:PATH or tfds:NAME, got 'photos'"),
+        (("prepare", "folder:x", "--from=y"), "--from is for tfds:mnist"),
+    ],
+)
+def test_a_wrong_call_is_one_line(capsys, arguments, named):
+    assert main.main(["data", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert named in error and error.count("\n") == 1
