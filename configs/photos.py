@@ -26,7 +26,9 @@ def get_config(arg=""):
     config.name = "photos"
     config.seeds = (0,)
     config.data = {
-        "source": "photos",
+        "source": "photos",  # or folder:PATH, tfds:NAME[:SPLIT]: docs/data.md
+        "test": config_dict.placeholder(str),
+        "directory": config_dict.placeholder(str),
         "augment": {"scale_range": (0.5, 1.0), "recolour": 1.0},
     }
     config.codec = {

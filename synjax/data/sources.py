@@ -166,11 +166,12 @@ def build(name: str, *, split: str, **options):
 def of_config(data, *, split: str):
     """The source of a configuration's `data`.
 
-    All but `source`, `test` and `augment` are its options. `test`, where there is one, is the
-    address that tests are read from, all that is there: a folder that no training sees.
+    All but `source`, `test` and `augment` are its options, those that are None left out. `test`,
+    where there is one, is the address that tests are read from, all that is there: a folder that no
+    training sees.
     """
     own = ("source", "test", "augment")
-    options = {key: value for key, value in data.items() if key not in own}
+    options = {k: v for k, v in data.items() if k not in own and v is not None}
     if split == "test" and data.get("test"):
         directory = options.get("directory")
         address, everything = data["test"], prepared.EVERYTHING

@@ -121,7 +121,8 @@ class Plan:
         Which other λ's and seeds the sweep has is not among it, unless the run serves them too.
         """
         stage = {k: v for k, v in self.config["stages"][run.stage.name].items() if k != "targets"}
-        depends = {name: self.config[name] for name in ("data", "distortion")}
+        data = {k: v for k, v in self.config["data"].items() if v is not None and k != "test"}
+        depends = {"data": data, "distortion": self.config["distortion"]}
         if fingerprint := getattr(self.source, "fingerprint", None):  # of files that may change
             depends |= {"contents": fingerprint}
         depends |= {"codec": repr(self.codec), "stage": stage, "targets": sorted(run.stage.targets)}
