@@ -28,6 +28,8 @@ VERBS = {
     "estimators": "Bias and spread of every divergence estimator where the truth is known.",
     "data": "Prepares a folder of pictures, or MNIST from its original files, as a data set of "
     "TFDS (sources do it at their first use), says what is in one, or draws some of it.",
+    "classical": "JPEG, WebP, AVIF and JPEG 2000 on pictures (folder:PATH, tfds:NAME, photos): "
+    "bytes of real files and the metrics of a sweep's table, as CSV that `compare` takes.",
     "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
 }
 
@@ -43,6 +45,7 @@ ARGUMENTS = {
     "compare": ("TABLE", "…"),
     "status": ("DIRECTORY",),
     "data": ("prepare|info|preview", "ADDRESS"),
+    "classical": ("ADDRESS",),
 }
 
 
@@ -84,8 +87,8 @@ def define(verb, in_python=True):
         pass
     elif verb in ("package", *CODED):
         _codec_flags(verb, values)
-    elif verb == "data":
-        _data_flags(values)
+    elif verb in ("data", "classical"):
+        _data_flags(verb, values)
     elif verb == "estimators":
         flags.DEFINE_string("out", "runs/estimators", "Directory to write.", flag_values=values)
         flags.DEFINE_integer("repeats", 5, "Of every estimate.", lower_bound=2, flag_values=values)
@@ -165,10 +168,17 @@ def _codec_flags(verb, values):
         flags.DEFINE_float("realism", 1.0, meaning, 0.0, 1.0, flag_values=values)
 
 
-def _data_flags(values):
+def _data_flags(verb, values):
     meaning = "Where TFDS keeps its data sets; $TFDS_DATA_DIR or ~/tensorflow_datasets, if it is "
     meaning += "not given. --config.data.directory of a sweep."
     flags.DEFINE_string("directory", None, meaning, flag_values=values)
+    if verb == "classical":
+        flags.DEFINE_string("out", "runs/classical", "Directory to write.", flag_values=values)
+        meaning = "Pictures; all, if it is not given."
+        flags.DEFINE_integer("limit", None, meaning, lower_bound=1, flag_values=values)
+        meaning = "Weights for LPIPS; it is left out, if they are not given."
+        flags.DEFINE_string("lpips", None, meaning, flag_values=values)
+        return
     meaning = "For prepare tfds:mnist: the folder of the four original files."
     flags.DEFINE_string("from", None, meaning, flag_values=values)
     out = "runs/preview.png"

@@ -12,6 +12,7 @@
     ./launch.sh decompress          a stream to pictures: members of its synset
     ./launch.sh inspect             what a stream says of itself
     ./launch.sh data                the user's pictures as a data set: prepare, info, preview
+    ./launch.sh classical           JPEG, WebP, AVIF, JPEG 2000 on the same pictures, for compare
     ./launch.sh bounds              the least rate that theory allows, as a number or a table
     ./launch.sh audit               hold the paper's statements to the test on random instances
     ./launch.sh estimators          try every divergence estimator where the truth is known
@@ -110,6 +111,9 @@ def _dispatch(verb, arguments, console):
         return coding.decompress(*given, values.codec, *asked, console)
     if verb == "inspect":
         return coding.inspect(*given, values.codec, console)
+    if verb == "classical":
+        asked = values.directory, values.lpips, values.limit, values.out
+        return studies.classical(*given, *asked, console)
     if verb == "data":
         return _data(*given, values, console)
     workdir = given[0] if verb == "status" else values.workdir

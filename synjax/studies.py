@@ -3,7 +3,9 @@
 import pathlib
 
 from synjax import bounds as bounding
-from synjax.evaluation import estimator_study
+from synjax.data import pipeline, prepared, sources
+from synjax.evaluation import classical as classical_codecs
+from synjax.evaluation import estimator_study, lpips
 from synjax.reporting import comparison, comparison_report, table
 from synjax.theory import audit as auditing
 
@@ -75,3 +77,39 @@ def audit(out, count, seed, console):
 def estimators(out, repeats, seed, console):
     """Tries every estimator of a divergence on pairs whose divergence is known."""
     estimator_study.study(out, repeats, seed, console)
+
+
+def classical(address, directory, weights, limit, out, console):
+    """Measures classical codecs on pictures and writes tables that `compare` takes.
+
+    Args:
+      address: folder:PATH or tfds:NAME[:SPLIT], all pictures there; "photos" for the bundled ones.
+      directory: where TFDS keeps its data sets; None for its own default.
+      weights: path of LPIPS weights; None measures no LPIPS.
+      limit: how many pictures; None for all.
+      out: directory.
+      console: rich console.
+
+    Raises:
+      ValueError: pictures or weights that cannot be read.
+    """
+    of_address = address.partition(":")[0] in prepared.SCHEMES
+    if not of_address and address != "photos":
+        raise ValueError(f"classical takes folder:PATH, tfds:NAME or photos, got {address!r}")
+    split = prepared.EVERYTHING if of_address else "test"
+    given = {"directory": directory} if of_address and directory else {}
+    loaded = lpips.load(weights) if weights else None
+    source = sources.build(address, split=split, **given)
+    examples = pipeline.evaluation_examples(source, limit=limit)
+    single, means = classical_codecs.tabulate(examples, loaded)
+    shown = means.to_string(index=False, float_format="{:.4f}".format)
+    console.print(f"Means of {len(examples)} pictures", highlight=False)
+    console.print(shown, highlight=False, soft_wrap=True)
+    directory = pathlib.Path(out)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, frame in (
+        ("classical.csv", means.drop(columns="setting")),
+        ("pictures.csv", single),
+    ):
+        path = table.replace_file(directory / name, frame.to_csv(index=False).encode())
+        console.print(f"Wrote {path}", highlight=False, markup=False, soft_wrap=True)

@@ -143,9 +143,11 @@ def build(name: str, *, split: str, **options):
     Raises:
       ValueError: an unknown name, split or option; or what the source says is missing.
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
-    if name.partition(":")[0] in prepared.SCHEMES:
+    of_address = name.partition(":")[0] in prepared.SCHEMES
+    allowed = (*SPLITS, prepared.EVERYTHING) if of_address else SPLITS
+    if split not in allowed:
+        raise ValueError(f"unknown split {split!r}; allowed: {', '.join(allowed)}")
+    if of_address:
         if unknown := sorted(set(options) - {"directory"}):
             raise ValueError(f"source {name}: unknown option {unknown[0]!r}; allowed: directory")
         return prepared.Pictures(address=name, split=split, **options)
@@ -173,11 +175,12 @@ def of_config(data, *, split: str):
     own = ("source", "test", "augment")
     options = {k: v for k, v in data.items() if k not in own and v is not None}
     if split == "test" and data.get("test"):
-        directory = options.get("directory")
-        address, everything = data["test"], prepared.EVERYTHING
-        if address.partition(":")[0] not in prepared.SCHEMES:
-            raise ValueError(f"data.test must be folder:PATH or tfds:NAME:SPLIT, got {address!r}")
-        return prepared.Pictures(address=address, split=everything, directory=directory)
+        if data["test"].partition(":")[0] not in prepared.SCHEMES:
+            raise ValueError(
+                f"data.test must be folder:PATH or tfds:NAME:SPLIT, got {data['test']!r}"
+            )
+        given = {k: v for k, v in options.items() if k == "directory"}
+        return build(data["test"], split=prepared.EVERYTHING, **given)
     return build(data["source"], split=split, **options)
 
 

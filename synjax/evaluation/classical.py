@@ -1,0 +1,113 @@
+"""Classical codecs, measured live: JPEG, WebP, AVIF and JPEG 2000 by Pillow, in real bytes."""
+
+import functools
+import io
+from concurrent import futures
+
+import jax
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from synjax import distortion
+from synjax.evaluation import lpips
+
+# Codec -> (Pillow's format, what is fixed, name of the setting, its values by rising rate).
+CODECS = {
+    "jpeg": (
+        "JPEG",
+        {"progressive": True, "optimize": True},
+        "quality",
+        (2, 5, 10, 15, 20, 30, 40, 60, 80, 90),
+    ),
+    "webp": ("WEBP", {"method": 6}, "quality", (0, 2, 5, 10, 20, 40, 60, 80, 90)),
+    "avif": ("AVIF", {"speed": 4}, "quality", (10, 20, 30, 40, 50, 60, 70, 80)),
+    "jp2": (
+        "JPEG2000",
+        {"irreversible": True, "quality_mode": "rates"},
+        "compression",
+        (400, 240, 160, 100, 64, 40, 24, 16, 8),
+    ),
+}
+
+
+def encode(codec, setting, pixels):
+    """The bytes of a file.
+
+    Args:
+      codec: one of `CODECS`.
+      setting: of its values, or another of the kind.
+      pixels: uint8 [H, W, 3].
+    """
+    form, fixed, _, _ = CODECS[codec]
+    varied = {"quality_layers": [setting]} if codec == "jp2" else {"quality": setting}
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form, **fixed, **varied)
+    return file.getvalue()
+
+
+def decode(content):
+    """uint8 [H, W, 3] of a file's bytes."""
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@jax.jit
+def _ms_ssim(x, x_hat):
+    return distortion.ms_ssim(x, x_hat)
+
+
+def measure(x, weights=None, codecs=tuple(CODECS)):
+    """One picture under every setting.
+
+    Args:
+      x: [H, W, 3] in [0, 1], of 8 bits.
+      weights: from `lpips.load`; None measures no LPIPS.
+      codecs: of `CODECS`.
+
+    Returns:
+      List of dicts with the columns of `reporting.external` and "setting".
+
+    Raises:
+      ValueError: the picture has no room for MS-SSIM.
+    """
+    pixels = np.round(x * 255).astype(np.uint8)
+    rows = []
+    for codec in codecs:
+        for setting in CODECS[codec][3]:
+            content = encode(codec, setting, pixels)
+            decoded = decode(content)
+            mse = np.mean((decoded.astype(np.float64) - pixels) ** 2) / 255**2
+            row = {"name": codec, "setting": setting, "mse": float(mse)}
+            row["bpp"] = 8 * len(content) / (pixels.shape[0] * pixels.shape[1])
+            row["psnr"] = float(-10 * np.log10(max(mse, 1e-12)))
+            x_hat = (decoded / np.float32(255))[None]
+            row["ms_ssim"] = float(_ms_ssim(x[None], x_hat)[0])
+            if weights is not None:
+                row["lpips"] = float(lpips.lpips(weights, x[None], x_hat)[0])
+            rows.append(row)
+    return rows
+
+
+def tabulate(examples, weights=None, codecs=tuple(CODECS)):
+    """All pictures under every setting.
+
+    Args:
+      examples: list of `data.pipeline.Example`, pictures.
+      weights, codecs: as for `measure`.
+
+    Returns:
+      DataFrames: one row per picture and setting, with its "picture"; and means over pictures,
+      without it, as `reporting.external` reads them.
+    """
+    with futures.ThreadPoolExecutor(2) as pool:
+        work = functools.partial(measure, weights=weights, codecs=codecs)
+        measured = list(pool.map(work, [example.x for example in examples]))
+    rows = [
+        {"picture": example.name} | row
+        for example, own in zip(examples, measured, strict=True)
+        for row in own
+    ]
+    single = pd.DataFrame(rows)
+    means = single.drop(columns="picture").groupby(["name", "setting"], sort=False).mean()
+    return single, means.reset_index()
