@@ -24,7 +24,7 @@ def _picture(height, width, seed):
 def folders(tmp_path_factory):
     """A nested folder of 30 pictures in every format, three of them damaged: (folder, shards)."""
     root = tmp_path_factory.mktemp("folders")
-    mine = root / "mine"
+    mine = root / "my pictures"
     (mine / "deep" / "er").mkdir(parents=True)
     for i in range(24):
         Image.fromarray(_picture(20 + i, 30, i)).save(mine / "deep" / f"{i:02d}.png")
@@ -132,6 +132,8 @@ def test_sources_of_folders_and_data_sets_import_no_tensorflow(folders):
         ("folder:{root}/bad", ("no picture can be read", "one.png")),
         ("tfds:none", ("not prepared", "tfds build none --file_format=array_record")),
         ("tfds:", ("must be tfds:NAME",)),
+        ("tfds:none/", ("must be tfds:NAME",)),
+        ("tfds:none/a:1.0.0:train[:3]", ("none/a:1.0.0: is not prepared",)),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path, address, named):

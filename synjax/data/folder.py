@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import pathlib
+import re
 
 import numpy as np
 import rich.console
@@ -68,7 +69,8 @@ def builder(path, directory=None):
     state = [
         (str(p), p.stat().st_size, p.stat().st_mtime_ns) for own in files.values() for p in own
     ]
-    key = f"{folder.name}-{_digest(repr((str(folder), state)).encode()).hex()[:12]}"
+    stem = re.sub(r"\W", "_", folder.name)  # as TFDS wants names of configurations
+    key = f"{stem}-{_digest(repr((str(folder), state)).encode()).hex()[:12]}"
 
     with tfds.core.registered.skip_registration():  # a second folder has the same name
         made = _class(tfds, path, folder, files, key)
@@ -145,8 +147,12 @@ def write(builder):
     if builder.data_path.exists():
         return
     tfds.disable_progress_bar()  # it draws one where there is no terminal, too
-    with contextlib.redirect_stdout(io.StringIO()):
-        builder.download_and_prepare()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare()
+    except OSError:
+        if not builder.data_path.exists():  # another process has just written it
+            raise
 
 
 def _stored(file):

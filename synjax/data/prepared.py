@@ -21,7 +21,7 @@ KEPT = 2**30  # bytes of decoded pictures, for all readers of a source
 SPLITS = {"train": ("train",), "test": ("test", "validation")}  # of TFDS, the first that is there
 EVERYTHING = "all"
 _TEST = "--config.data.test=folder:PATH or tfds:NAME:SPLIT"
-_ADDRESS = re.compile(r"tfds:([\w/]+(?::\d+\.\d+\.\d+)?)(?::(.+))?")
+_ADDRESS = re.compile(r"tfds:(\w+(?:/\w+)?(?::\d+\.\d+\.\d+)?)(?::(.+))?")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
