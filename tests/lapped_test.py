@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synjax.codec import lapped
+from synjax import lapped
 
 
 def _wave(*shape, seed=0):

@@ -7,7 +7,8 @@ Only dense layers, stride-1 convolutions and reshapes: strided and transposed co
 import flax.linen as nn
 import jax.numpy as jnp
 
-from synjax.codec import lapped, layers, modulation
+from synjax import lapped
+from synjax.codec import layers, modulation
 
 ZEROS = nn.initializers.zeros
 
