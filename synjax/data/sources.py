@@ -146,7 +146,7 @@ SOURCES = {
 
 
 def build(name: str, *, split: str, **options):
-    """The source called `name`, or at the address `name`: `prepared.Pictures`.
+    """The source called `name`, or at the address `name`: `prepared.source`.
 
     Raises:
       ValueError: an unknown name, split or option; or what the source says is missing.
@@ -158,7 +158,7 @@ def build(name: str, *, split: str, **options):
     if of_address:
         if unknown := sorted(set(options) - {"directory"}):
             raise ValueError(f"source {name}: unknown option {unknown[0]!r}; allowed: directory")
-        return prepared.Pictures(address=name, split=split, **options)
+        return prepared.source(name, split=split, **options)
     if name not in SOURCES:
         allowed = (*SOURCES, "folder:PATH", "tfds:NAME[:SPLIT]")
         raise ValueError(f"unknown source {name!r}; allowed: {', '.join(allowed)}")

@@ -1,5 +1,6 @@
 """A sheet of one sound and its synset: spectrograms, and where the members differ."""
 
+import matplotlib
 import matplotlib.figure
 import numpy as np
 
@@ -33,7 +34,7 @@ def sheet(source, members, sample_rate, path_stem, title):
         )
     if not (np.isfinite(source).all() and np.isfinite(members).all()):
         raise ValueError("a spectrogram sheet needs finite sounds; some values are not")
-    frame = min(256, max(16, 2 ** int(np.log2(max(len(source) // 4, 1)))))
+    frame = _frame(len(source))
     spectra = [_decibels(sound[:, 0], frame) for sound in (source, *members)]
     top = max(spectrum.max() for spectrum in spectra)
     rows = {"source": spectra[0]}
@@ -63,6 +64,18 @@ def sheet(source, members, sample_rate, path_stem, title):
             one.set_ylabel("kHz")
         axes[-1].set_xlabel("seconds")
         return plots.save(figure, path_stem)
+
+
+def picture(x):
+    """A spectrogram of x [T, 1] as a picture [H, W, 3] in [0, 1], time to the right."""
+    spectrum = _decibels(np.asarray(x, np.float64)[:, 0], _frame(len(x)))
+    level = np.clip((spectrum - spectrum.max()) / _DECIBELS + 1, 0, 1)[::-1]
+    return matplotlib.colormaps["magma"](level)[..., :3].astype(np.float32)
+
+
+def _frame(count):
+    """Samples per frame: 256, fewer in very short sounds."""
+    return min(256, max(16, 2 ** int(np.log2(max(count // 4, 1)))))
 
 
 def _decibels(x, frame):
