@@ -84,8 +84,13 @@ SOUND = synonymous.Codec(
 
 def sound(count, seed=0):
     """A coloured noise with pauses, float32 [count, 1]."""
+    loudness = np.random.default_rng(seed).standard_normal(count + 64)
+    loudness = ndimage.gaussian_filter1d(loudness, 200)[32:-32]
+    return steady_sound(count, seed) * np.clip(6 * loudness, 0, 1).astype(np.float32)[:, None]
+
+
+def steady_sound(count, seed=0):
+    """A coloured noise, float32 [count, 1]."""
     noise = np.random.default_rng(seed).standard_normal(count + 64)
-    smooth = ndimage.gaussian_filter1d(noise, 1.5)[32:-32]
-    loudness = ndimage.gaussian_filter1d(noise, 200)[32:-32]
-    wave = smooth * np.clip(6 * loudness, 0, 1)
+    wave = ndimage.gaussian_filter1d(noise, 1.5)[32:-32]
     return np.clip(wave, -1, 1).astype(np.float32)[:, None]
