@@ -1,4 +1,4 @@
-"""What the verbs of a packaged codec do: pictures to streams, streams to pictures."""
+"""What the verbs of a packaged codec do: pictures or sounds to streams, and streams back."""
 
 import contextlib
 import math
@@ -8,16 +8,16 @@ import zlib
 import rich.table
 
 from synjax.codec import bitstream, container, samples
-from synjax.data import outputs, pictures
+from synjax.data import outputs, pictures, sounds
 
 SUFFIX = ".syn"
 
 
 def compress(picture, stream, codec, level, alpha, console):
-    """Writes the stream of a picture and prints what it costs.
+    """Writes the stream of a picture or a sound and prints what it costs.
 
     Args:
-      picture: file to read, as `pictures.read` allows.
+      picture: file to read, as `pictures.read` or `sounds.read` allow.
       stream: file to write, .syn.
       codec: directory of an artefact.
       level: 1…L, or None for all.
@@ -28,25 +28,33 @@ def compress(picture, stream, codec, level, alpha, console):
       ValueError: an input that cannot be used; then nothing is written.
     """
     _require_suffix(stream)
-    x = pictures.read(picture, alpha)
+    heard = _is_sound(picture)
+    x, rate = sounds.read(picture) if heard else (pictures.read(picture, alpha), None)
+    artefact = _codec_of(codec, rank=1 if heard else 2)
+    if heard:
+        _require_rate(picture, rate, artefact)
+        x = samples.of_sound(x, 16)
     with outputs.staged(stream) as (unfinished,):
-        content = bitstream.encode(_picture_codec(codec), x, level)
+        content = bitstream.encode(artefact, x, level)
         unfinished.write_bytes(content)
     header, size = container.unpack(content)
     levels = []
     for k, group in enumerate(header.groups, 1):
         size += group.length
         levels.append(f"level {k} {size} bytes")
-    rate = f"{len(content)} bytes, {8 * len(content) / (x.shape[0] * x.shape[1]):.4f} bpp"
-    _print(console, f"{stream}: {rate} ({', '.join(levels)})")
+    cost = f"{8 * len(content) / (x.shape[0] * x.shape[1]):.4f} bpp"
+    if heard:
+        cost = f"{8 * len(content) * rate / len(x) / 1000:.3f} kbit/s"
+    _print(console, f"{stream}: {len(content)} bytes, {cost} ({', '.join(levels)})")
 
 
 def decompress(stream, picture, codec, members, first, level, realism, console):
-    """Writes members of a stream's synset as pictures.
+    """Writes members of a stream's synset as pictures or sounds.
 
     Args:
       stream: file to read, .syn.
       picture: file to write; of several members, out.png means out_0.png, out_1.png, … by address.
+        Sounds are written with 16 bits.
       codec: directory of the artefact that encoded.
       members: number of members; 0 for the reconstruction without randomness.
       first: address of the first.
@@ -57,14 +65,15 @@ def decompress(stream, picture, codec, members, first, level, realism, console):
     Raises:
       ValueError: an input that cannot be used; then nothing is written.
     """
-    depths = pictures.depths(picture)
+    heard = _is_sound(picture)
+    depths = (16,) if heard else pictures.depths(picture)
     content = _read(stream)
     with _naming(stream):
         header, _ = container.split(content)
     depth = max(d for d in depths if d <= header.sample_bits)
     paths = _numbered(pathlib.Path(picture), members, first)
     with outputs.staged(*paths) as unfinished:
-        artefact = _picture_codec(codec).at(realism)
+        artefact = _codec_of(codec, rank=1 if heard else 2).at(realism)
         with _naming(stream):
             parsed = bitstream.parse(artefact, content)
         # A few at a time, so that memory does not grow with the number of members.
@@ -72,10 +81,18 @@ def decompress(stream, picture, codec, members, first, level, realism, console):
             own = unfinished[done : done + bitstream.MEMBERS_PER_CALL]
             count = min(members, len(own))
             synset = bitstream.render(artefact, parsed, count, first + done, level)
-            for path, member in zip(own, samples.of_depth(synset, depth), strict=True):
-                pictures.write(path, member)
-    height, width, channels = parsed.shape
-    shape = f"{width} × {height}, {channels} channel{'s' * (channels > 1)}, {depth} bits"
+            for path, member in zip(own, synset, strict=True):
+                if heard:
+                    rate = artefact.codec.sample_rate
+                    sounds.write(path, samples.of_sound(member, depth), rate)
+                else:
+                    pictures.write(path, samples.of_depth(member, depth))
+    if heard:
+        rate = artefact.codec.sample_rate
+        shape = f"{parsed.shape[0] / rate:.3f} s at {rate} Hz, {depth} bits"
+    else:
+        height, width, channels = parsed.shape
+        shape = f"{width} × {height}, {channels} channel{'s' * (channels > 1)}, {depth} bits"
     for path in paths:
         _print(console, f"{path}: {shape}, level {level or parsed.level} of {header.levels}")
 
@@ -84,7 +101,7 @@ def inspect(stream, codec, console):
     """Prints what a stream says of itself.
 
     Args:
-      stream: file to read, .syn, of a picture or of vectors.
+      stream: file to read, .syn, of a picture, a sound or vectors.
       codec: directory of the artefact that is to match, or None.
       console: rich console.
 
@@ -149,11 +166,23 @@ def _numbered(path, members, first):
     return [path.with_name(f"{path.stem}_{first + j}{path.suffix}") for j in range(members)]
 
 
-def _picture_codec(directory):
+def _is_sound(path):
+    return pathlib.Path(path).suffix.lower() in sounds.SUFFIXES
+
+
+def _codec_of(directory, rank):
     artefact = bitstream.load(directory)
-    if not artefact.codec.rank:
-        raise ValueError(f"the codec of {directory} is one of vectors, not of pictures")
+    kinds = ("vectors", "sounds", "pictures")
+    if artefact.codec.rank != rank:
+        own = kinds[artefact.codec.rank]
+        raise ValueError(f"the codec of {directory} is one of {own}, not of {kinds[rank]}")
     return artefact
+
+
+def _require_rate(path, rate, artefact):
+    own = artefact.codec.sample_rate
+    if rate != own:
+        raise ValueError(f"{path}: has {rate} samples a second; the codec takes {own} Hz")
 
 
 def _require_suffix(path):

@@ -18,8 +18,10 @@ VERBS = {
     "compare": "BD-rates between the curves of tables (a run's directory, table.csv, .parquet) and "
     "of external results (CSV: name, bpp or bits_per_dim, metrics), merged and drawn together.",
     "package": "Writes the codec of a trained trial as a directory that the verbs below need.",
-    "compress": "Encodes a picture (.png, .jpg, .webp, .tif, .npy) and prints what it costs.",
-    "decompress": "Writes members of a stream's synset as pictures (.png, .webp, .tif, .npy). "
+    "compress": "Encodes a picture (.png, .jpg, .webp, .tif, .npy) or a sound (.wav, .flac) and "
+    "prints what it costs.",
+    "decompress": "Writes members of a stream's synset, pictures (.png, .webp, .tif, .npy) or "
+    "sounds (.wav, .flac). "
     "Several are numbered by their addresses: out_0.png, out_1.png, …",
     "inspect": "Prints what a stream says of itself; with --codec, whether it was encoded by it.",
     "bounds": "R(D, P) of a Gaussian, Bernoulli or finite source: a number, or for lists and "
@@ -39,8 +41,8 @@ CONFIGURED = ("quickstart", "sweep", "train", "bench")
 
 # What a verb takes beside its flags.
 ARGUMENTS = {
-    "compress": ("PICTURE", "STREAM.syn"),
-    "decompress": ("STREAM.syn", "PICTURE"),
+    "compress": ("FILE", "STREAM.syn"),
+    "decompress": ("STREAM.syn", "FILE"),
     "inspect": ("STREAM.syn",),
     "compare": ("TABLE", "…"),
     "status": ("DIRECTORY",),

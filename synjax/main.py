@@ -8,8 +8,8 @@
     ./launch.sh export              write tables and plots from the rows of a working directory
     ./launch.sh compare             BD-rates and one plot of several tables and external results
     ./launch.sh package             write the codec of one trial as a directory of its own
-    ./launch.sh compress            a picture to a stream, with such a codec
-    ./launch.sh decompress          a stream to pictures: members of its synset
+    ./launch.sh compress            a picture or a sound to a stream, with such a codec
+    ./launch.sh decompress          a stream to pictures or sounds: members of its synset
     ./launch.sh inspect             what a stream says of itself
     ./launch.sh data                the user's pictures as a data set: prepare, info, preview
     ./launch.sh classical           JPEG, WebP, AVIF, JPEG 2000 on the same pictures, for compare

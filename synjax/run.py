@@ -10,12 +10,15 @@ import numpy as np
 
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
+from synjax.codec import samples
+from synjax.data import sounds
 from synjax.evaluation import evaluate as evaluation
 from synjax.launching import launch, workers
 from synjax.reporting import (
     contact_sheet,
     plots,
     progress,
+    spectrogram,
     table,
 )
 from synjax.reporting import status as progress_text
@@ -232,12 +235,26 @@ def _evaluate(plan, outcomes, workdir, console, again):
                 rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples, weights)
             for level, sheet in enumerate(sheets, 1):
                 stem = directory / f"members_level_{level}"
-                draw = contact_sheet.vector_sheet if sheet.vectors else contact_sheet.contact_sheet
-                draw(sheet.source, sheet.members, stem, sheet.caption)
+                _draw(sheet, stem)
             directory.mkdir(parents=True, exist_ok=True)
             # The rows come last: where they are, everything of the trial is.
             table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())
             bar.update("evaluation", done, len(plan.trials), trial.name)
+
+
+def _draw(sheet, stem):
+    """Writes a sheet; of a sound, the sounds too, in a directory of the same name."""
+    shown = sheet.source, sheet.members
+    if not sheet.sample_rate:
+        draw = contact_sheet.vector_sheet if sheet.vectors else contact_sheet.contact_sheet
+        draw(*shown, stem, sheet.caption)
+        return
+    spectrogram.sheet(*shown, sheet.sample_rate, stem, sheet.caption)
+    stem.mkdir(exist_ok=True)
+    heard = {"source": sheet.source}
+    heard |= {f"member_{j}": member for j, member in enumerate(sheet.members)}
+    for name, sound in heard.items():
+        sounds.write(stem / f"{name}.wav", samples.of_sound(sound, 16), sheet.sample_rate)
 
 
 def package(workdir, trial_name, codec, console):

@@ -380,9 +380,9 @@ def test_large_pictures_in_windows_are_what_they_are_as_a_whole(artefact, monkey
     parsed = bitstream.analyse(artefact, x)
     levels = (1, 2)
     whole = [bitstream.render(artefact, parsed, members=2, level=level) for level in levels]
-    monkeypatch.setattr(padding, "WINDOW", 384)
+    monkeypatch.setattr(padding, "window", lambda rank: 384)
     place = rendering.place(CODEC, x.shape)
-    assert max(place.bucket_sizes) * 16 > padding.WINDOW > 2 * rendering.halo(CODEC)
+    assert max(place.bucket_sizes) * 16 > padding.window(2) > 2 * rendering.halo(CODEC)
     np.testing.assert_allclose(rendering.analyse(artefact, x)["y"], y, atol=1e-3)
     for level, expected in zip(levels, whole, strict=True):
         found = bitstream.render(artefact, parsed, members=2, level=level)

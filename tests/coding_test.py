@@ -192,8 +192,8 @@ def test_inspect_compares_the_codec(here, codec, capsys, tmp_path):
 
 
 MISUSES = {
-    "compress {}/in.png": ("PICTURE STREAM.syn", "got {}/in.png"),
-    "compress": ("PICTURE STREAM.syn", "got nothing"),
+    "compress {}/in.png": ("FILE STREAM.syn", "got {}/in.png"),
+    "compress": ("FILE STREAM.syn", "got nothing"),
     "inspect {}/in.syn {}/in.syn": ("STREAM.syn",),
     "compress {}/in.png {}/x.syn": ("--codec=DIR",),
     "package --workdir={} --codec={}/x": ("--trial=NAME",),

@@ -148,7 +148,7 @@ def test_external_curves_may_have_settings_and_gaps_of_their_own(tmp_path):
     [
         ("", "needs a column 'name'"),
         ("bpp,psnr\n1,30\n", "needs a column 'name'"),
-        ("name,psnr\nx,30\n", "needs a column with a rate: bpp, bits_per_dim"),
+        ("name,psnr\nx,30\n", "needs a column with a rate: bpp, kbps, bits_per_dim"),
         ("name,bpp\nx,1\n", "needs a column with a metric: psnr"),
         ("name,bpp,psnr\n", "holds no points"),
         ("name,bpp,psrn\nx,1,30\n", "unknown column 'psrn'; allowed: name, bpp"),

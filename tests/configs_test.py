@@ -21,8 +21,9 @@ FILES = [
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_configuration_makes_a_plan_of_its_whole_grid(path, argument):
     config = experiments.load(path).get_config(argument).to_dict()
-    if config["data"]["source"] == "mnist" and not os.environ.get("SYNJAX_DATA"):
-        pytest.skip("needs MNIST: SYNJAX_DATA names no folder")
+    source = config["data"]["source"]
+    if source in ("mnist", "fsdd") and not os.environ.get("SYNJAX_DATA"):
+        pytest.skip(f"needs {source}: SYNJAX_DATA names no folder")
     made = plan.make(config)
     sweep = config["sweep"]
     points = set(itertools.product(sweep["lambda_d"], sweep["lambda_p"])) | set(sweep["also"])
@@ -75,8 +76,9 @@ def test_targets_and_extras_can_be_set_by_flags(command, tmp_path):
 def test_every_variant_makes_a_plan_and_they_share_their_encoders(name):
     experiment = experiments.load(f"experiments/{name}.py")
     config = experiment.get_config("tiny").to_dict()
-    if config["data"]["source"] == "mnist" and not os.environ.get("SYNJAX_DATA"):
-        pytest.skip("needs MNIST: SYNJAX_DATA names no folder")
+    source = config["data"]["source"]
+    if source in ("mnist", "fsdd") and not os.environ.get("SYNJAX_DATA"):
+        pytest.skip(f"needs {source}: SYNJAX_DATA names no folder")
     encoders, families = set(), set()
     for own in experiment.variants(config).values():
         made = plan.make(own)

@@ -88,6 +88,7 @@ CASES += [
     for stand_in in (None, *_stand_ins.STAND_INS)
 ]
 CASES += [("large", stage, None, 1) for stage in ("fidelity", "perception")]
+CASES += [("speech", stage, None, 2) for stage in ("fidelity", "perception")]
 
 
 @pytest.mark.parametrize(("config", "stage", "stand_in", "stacked"), CASES)

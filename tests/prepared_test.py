@@ -128,7 +128,7 @@ def test_sources_of_folders_and_data_sets_import_no_tensorflow(folders):
     ("address", "named"),
     [
         ("folder:{root}/none", ("no such folder",)),
-        ("folder:{root}/bare", ("holds no picture", ".webp")),
+        ("folder:{root}/bare", ("holds no picture or sound", ".webp", ".flac")),
         ("folder:{root}/bad", ("no picture can be read", "one.png")),
         ("tfds:none", ("not prepared", "tfds build none --file_format=array_record")),
         ("tfds:", ("must be tfds:NAME",)),

@@ -65,3 +65,32 @@ def artefact():
     """The artefact of `CODEC`."""
     x = np.stack([picture(64, 64, seed) for seed in range(10, 16)])
     return bitstream.make(CODEC, disturbed(CODEC, x, 0.05), 100.0, 1.0)
+
+
+SOUND = synonymous.Codec(
+    rank=1,
+    channels=1,
+    groups=(6, 18),
+    grid=modulation.Grid((1000.0,), (0.0, 1.0)),
+    analysis_width=16,
+    synthesis_widths=(16, 0, 0),
+    prior_width=16,
+    detail_width=16,
+    stride=32,
+    context=True,
+    sample_rate=8000,
+)
+
+
+def sound(count, seed=0):
+    """A coloured noise with pauses, float32 [count, 1]."""
+    loudness = np.random.default_rng(seed).standard_normal(count + 64)
+    loudness = ndimage.gaussian_filter1d(loudness, 200)[32:-32]
+    return steady_sound(count, seed) * np.clip(6 * loudness, 0, 1).astype(np.float32)[:, None]
+
+
+def steady_sound(count, seed=0):
+    """A coloured noise, float32 [count, 1]."""
+    noise = np.random.default_rng(seed).standard_normal(count + 64)
+    wave = ndimage.gaussian_filter1d(noise, 1.5)[32:-32]
+    return np.clip(wave, -1, 1).astype(np.float32)[:, None]

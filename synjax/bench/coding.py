@@ -49,9 +49,10 @@ def measure(plan, settings):
         decode = timing.median(
             lambda: bitstream.decode(artefact, stream, members=1), settings.repeats
         )
+        kind = ("", "sound", "picture")[plan.codec.rank]
         size = "x".join(str(size) for size in x.shape)
         yield {
-            "what": f"a picture of {size}, one member, {len(stream)} bytes",
+            "what": f"a {kind} of {size}, one member, {len(stream)} bytes",
             "encode_s": round(encode, 3),
             "decode_s": round(decode, 3),
         }

@@ -65,7 +65,7 @@ def measure(plan, settings):
     Raises:
       ValueError: the configuration is not of pictures.
     """
-    if not plan.codec.rank:
+    if plan.codec.rank != 2:
         raise ValueError("the comparison is of pictures: give --config=configs/photos.py")
     other = _Other(settings.compressai) if _has_compressai(settings.compressai) else None
     plan = planning.make(config_of(plan.config))

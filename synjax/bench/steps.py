@@ -101,7 +101,7 @@ def lower(plan, stage, params, stacked=1):
         state=state,
         rest=rest,
         images=stacked * len(x),
-        pixels=stacked * math.prod(x.shape[:3]) if plan.codec.rank else 0,
+        pixels=stacked * math.prod(x.shape[:3]) if plan.codec.rank == 2 else 0,
         macs=macs,
         xla_gflop=counted["flops"] / GIGA if "flops" in counted else None,
     )

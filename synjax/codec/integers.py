@@ -21,10 +21,10 @@ POSITIONS = 2**12  # that one matrix product takes, which bounds memory
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layer:
-    """A convolution of 3 × 3 or 1 × 1 taps, or a dense layer, on integers.
+    """A convolution of 3 × 3 or 3 taps, or a dense layer, on integers.
 
     Attributes:
-      weights: float64 of integers, [3, 3, C, C'] or [C, C'].
+      weights: float64 of integers, [3, 3, C, C'], [3, C, C'] or [C, C'].
       bias: float64 of integers, [C'].
       shift: int64 [C'], binary digits that the sum has more than the output.
     """
@@ -37,7 +37,7 @@ class Layer:
         """The layer's output before any clipping.
 
         Args:
-          x: int64 [*S, C], of magnitude at most `LIMIT`; S are two axes where there are taps.
+          x: int64 [*S, C], of magnitude at most `LIMIT`; S are as many axes as the taps have.
 
         Returns:
           int64 [*S, C'].
@@ -49,6 +49,9 @@ class Layer:
                 some = flat[first : first + POSITIONS].astype(np.float64)
                 out[first : first + POSITIONS] = self._shifted(some @ self.weights)
             return out.reshape(*x.shape[:-1], -1)
+        if self.weights.ndim == 3:  # one row, of whose taps the outer ones see nothing
+            row = Layer(np.pad(self.weights[None], [(1, 1), *[(0, 0)] * 3]), self.bias, self.shift)
+            return row(x[None])[0]
         height, width, channels = x.shape
         padded = np.pad(x, [(1, 1), (1, 1), (0, 0)])
         kernel = self.weights.reshape(9 * channels, -1)
@@ -73,7 +76,7 @@ def layer(kernel, bias, input_fraction=FRACTION, output_fraction=FRACTION):
     """The integer form of a layer.
 
     Args:
-      kernel: reals, [3, 3, C, C'] or [C, C'].
+      kernel: reals, [3, 3, C, C'], [3, C, C'] or [C, C'].
       bias: reals [C'].
       input_fraction: binary digits of the input behind the point.
       output_fraction: of the output.

@@ -32,7 +32,7 @@ from synjax.codec import (
 FORMAT = 2  # version of what is on disk
 ABOUT = "artefact.json"
 MAX_ABOUT = 2**24  # bytes
-MAX_STRIDE = 32  # with which windows are wider than their halos
+MAX_STRIDE = {1: 512, 2: 32}  # by rank, with which windows are wider than their halos
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "constriction", "safetensors")
 
@@ -110,10 +110,10 @@ def make(codec, params, lambda_d, lambda_p, has_realism=False):
     if codec.levels > container.MAX_LEVELS:
         raise ValueError(f"codec.groups may be at most {container.MAX_LEVELS}, got {codec.levels}")
     unit = codec.stride * (chain.COARSE if codec.hyper else 1)
-    if codec.rank and (padding.BUCKET % unit or codec.stride > MAX_STRIDE):
+    if codec.rank and (padding.unit(codec.rank) % unit or codec.stride > MAX_STRIDE[codec.rank]):
         raise ValueError(
-            f"codec.stride must be at most {MAX_STRIDE}, and {unit} divide {padding.BUCKET}, "
-            f"got {codec.stride}"
+            f"codec.stride must be at most {MAX_STRIDE[codec.rank]}, and {unit} divide "
+            f"{padding.unit(codec.rank)}, got {codec.stride}"
         )
     bound = codec.bind(params, lambda_d, lambda_p)
     bound = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), bound)
@@ -236,6 +236,8 @@ def _trees(artefact):
 
 def _fingerprint(codec, built, networks):
     read = [codec.rank, codec.channels, codec.groups, codec.stride, codec.hyper, codec.context]
+    if codec.rank == 1:
+        read.append(codec.sample_rate)
     digest = hashlib.sha256(repr(read).encode())
     for part in chain.parts(codec):
         for counts in built[part.name].counts:

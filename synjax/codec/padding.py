@@ -6,18 +6,28 @@ import math
 import numpy as np
 
 BUCKET = 128  # samples of x along each axis that varies
-COARSE = 2 * BUCKET  # for sizes beyond half of `WINDOW`, so that fewer shapes are compiled
-WINDOW = 8 * BUCKET  # side of the windows through which larger pictures pass
+SOUND_BUCKET = 4096  # a sound has one axis, along which samples are many
 
 
-def bucket(shape):
+def unit(rank):
+    """Samples to whose multiples an axis of signals with this many spatial axes is rounded up."""
+    return SOUND_BUCKET if rank == 1 else BUCKET
+
+
+def window(rank):
+    """Side of the windows through which larger signals pass."""
+    return (16 if rank == 1 else 8) * unit(rank)
+
+
+def bucket(shape, rank=2):
     """The shape [*S, C] with every axis but the last rounded up to a bucket's."""
-    return (*(_rounded_up(size) for size in shape[:-1]), shape[-1])
+    return (*(_rounded_up(size, rank) for size in shape[:-1]), shape[-1])
 
 
-def _rounded_up(size):
-    unit = COARSE if WINDOW // 2 < size <= WINDOW else BUCKET
-    return -(-size // unit) * unit
+def _rounded_up(size, rank):
+    most = window(rank)
+    coarse = 2 if most // 2 < size <= most else 1  # so that fewer shapes are compiled
+    return -(-size // (coarse * unit(rank))) * coarse * unit(rank)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,24 +37,24 @@ class Padding:
     Vectors have no spatial axes; what varies is their number.
 
     Attributes:
-      shape: of x, [H, W, C] or [N, n].
+      shape: of x, [H, W, C], [T, 1] or [N, n].
       stride: samples of x per latent position along each axis that varies.
-      pictures: whether x is a picture.
+      rank: spatial axes of x.
     """
 
     shape: tuple[int, ...]
     stride: int
-    pictures: bool
+    rank: int
 
     @property
     def latent_sizes(self):
-        """S' of a picture, (N,) of vectors."""
+        """S', or (N,) of vectors."""
         return tuple(-(-size // self.stride) for size in self.shape[:-1])
 
     @property
     def bucket_sizes(self):
         """`latent_sizes` of the bucket."""
-        return tuple(size // self.stride for size in bucket(self.shape)[:-1])
+        return tuple(size // self.stride for size in bucket(self.shape, self.rank)[:-1])
 
     @property
     def positions(self):
@@ -53,7 +63,8 @@ class Padding:
 
     def signal(self, x):
         """Adds to x [*S, C] what fills its bucket: its edges, repeated."""
-        widths = [(0, to - size) for to, size in zip(bucket(x.shape), x.shape, strict=True)]
+        full = bucket(x.shape, self.rank)
+        widths = [(0, to - size) for to, size in zip(full, x.shape, strict=True)]
         return np.pad(x, widths, mode="edge")
 
     def latent(self, channels, mode="constant"):

@@ -12,11 +12,13 @@ from synjax.codec import addresses, chain, padding, parsing, prediction, tables,
 
 def place(codec, shape):
     """The `padding.Padding` of a signal of this shape."""
-    return padding.Padding(shape, codec.stride if codec.rank else 1, codec.rank > 0)
+    return padding.Padding(shape, codec.stride if codec.rank else 1, codec.rank)
 
 
 def halo(codec):
     """Samples by which windows overlap on each side: as far as any network sees."""
+    if codec.rank == 1:  # two borders of frames, a layer and three residual blocks
+        return 12 * codec.stride
     needed = 4 * codec.stride + 64  # two residual blocks at the stride, four layers at 8, 4 and 4
     if codec.hyper:  # a residual block at four strides, four layers at one
         needed = max(needed, 12 * codec.stride)
@@ -44,7 +46,7 @@ def analyse(artefact, x):
     latent = {"y": np.empty((*at.bucket_sizes, codec.latents), np.float32)}
     if codec.hyper:
         latent["z"] = np.empty((*chain.coarse_sizes(at.bucket_sizes), codec.hyper), np.float32)
-    for window in tiles.windows(x.shape[:2], padding.WINDOW, halo(codec)):
+    for window in tiles.windows(x.shape[:-1], padding.window(codec.rank), halo(codec)):
         found = _analyse(codec, artefact.params, x[window.outer][None])
         for name, whole in latent.items():
             parts = (_divided(part, strides[name]) for part in (window.inner, window.within))
@@ -74,6 +76,8 @@ class Member:
 
     def detail(self, window, sizes, channels):
         """Normal deviates int16 [*window, E] of a window of the latent, zero outside of S'."""
+        if len(window) == 1:  # a row of its own
+            return self.detail((slice(0, 1), *window), (1, *sizes), channels)[0]
         rows, columns = window
         own = np.zeros((rows.stop - rows.start, columns.stop - columns.start, channels), np.int16)
         count = min(columns.stop, sizes[1]) - columns.start
@@ -132,7 +136,8 @@ def render(artefact, shape, symbols, values, level, members):
       members: list of `Member`; empty for the reconstruction without randomness.
 
     Returns:
-      float32 [max(M, 1), *S, C] or [max(M, 1), N, n]; pictures are clipped to [0, 1].
+      float32 [max(M, 1), *S, C] or [max(M, 1), N, n]; pictures are clipped to [0, 1], sounds to
+      [−1, 1].
     """
     codec, params = artefact.codec, artefact.params
     at = place(codec, shape)
@@ -153,7 +158,8 @@ def render(artefact, shape, symbols, values, level, members):
         return synset.swapaxes(0, 1)[:, : shape[0]]
     synset = np.empty((max(len(members), 1), *shape), np.float32)
     margin = halo(codec) // codec.stride
-    for window in tiles.windows(at.bucket_sizes, padding.WINDOW // codec.stride, margin):
+    side = padding.window(codec.rank) // codec.stride
+    for window in tiles.windows(at.bucket_sizes, side, margin):
         own = None
         if members:
             noise = [m.detail(window.outer, at.latent_sizes, codec.coefficients) for m in members]
@@ -164,8 +170,8 @@ def render(artefact, shape, symbols, values, level, members):
         x = np.asarray(_render(codec, params, shared[window.outer][None], level, own))[0]
         inner, within = (_multiplied(part, codec.stride) for part in (window.inner, window.within))
         kept = x[(slice(None), *within)]
-        target = synset[(slice(None), *inner)]  # pixels beyond the picture fall away
-        target[:] = kept[:, : target.shape[1], : target.shape[2]]
+        target = synset[(slice(None), *inner)]  # what lies beyond the signal falls away
+        target[:] = kept[tuple(slice(size) for size in target.shape)]
     return synset
 
 
@@ -206,4 +212,4 @@ def _render(codec, params, values, level, own):
             within = codec.within_bins(params, hard, level, uniforms)
         latent = codec.invent(params, values, level, own["apart"], noise, within)
     synset = codec.synthesise(params, latent)
-    return jnp.clip(synset, 0.0, 1.0) if codec.rank else synset
+    return jnp.clip(synset, *codec.range) if codec.rank else synset

@@ -30,7 +30,7 @@ def statistics_of(codec, x):
       ValueError: x is not finite.
     """
     with jax.ensure_compile_time_eval():  # so that shapes can be asked for with `jax.eval_shape`
-        patches = transforms.space_to_depth(x, codec.stride) if codec.rank else x
+        patches = transforms.to_blocks(x, codec)
     return klt.transform(np.asarray(patches).reshape(-1, codec.coefficients))
 
 
@@ -69,7 +69,7 @@ def params(codec, key, sample):
         latent = jnp.zeros((1, *(chain.COARSE for _ in latent_sizes), codec.latents))
         analysis["hyper"] = drawn(codec.hyper_network, latent, features)
     synthesis = drawn(codec.synthesis_network, shared, own, features)
-    kept = deviation if codec.rank == 0 else deviation[: codec.latents]
+    kept = deviation if codec.rank < 2 else deviation[: codec.latents]
     synthesis |= {"mean": mean, "klt": basis, "deviation": kept}
     synthesis["log_step"] = rows(np.log(step) + np.zeros_like(in_steps))
     synthesis["amount"] = drawn(codec.amount_network, 1, features)
@@ -99,7 +99,7 @@ def params(codec, key, sample):
     water = np.minimum(variances[None], step**2 / 12)
     statistics["log_sigma"] = rows(0.5 * np.log(water + 1e-8))
     details = {"statistics": statistics}
-    if codec.rank:
+    if codec.rank == 2:
         details["activity"] = drawn(codec.activity_network, example, jnp.ones((1, 1, 1, 1)))
     started = {"analysis": analysis, "prior": prior, "detail": details, "synthesis": synthesis}
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), started)

@@ -35,16 +35,17 @@ class Codec:
     """Architecture of a codec; all methods are pure.
 
     Attributes:
-      rank: number of spatial axes of x, 2 for pictures and 0 for vectors.
+      rank: number of spatial axes of x, 2 for pictures, 1 for sounds and 0 for vectors.
       channels: C.
       groups: channels of each latent group; L = len(groups), K = sum(groups).
       grid: the λ's that one set of parameters serves.
       analysis_width, synthesis_widths, prior_width, detail_width: channels of the networks;
-        vectors use the first of `synthesis_widths`.
-      stride: pixels per latent position along each spatial axis.
+        sounds and vectors use the first of `synthesis_widths`.
+      stride: pixels per latent position along each spatial axis, samples per frame of a sound.
       hyper: channels of a hyper-latent that is sent with the first group and from which all are
         predicted; 0 for none. With it and one group this is a mean-scale hyperprior (Minnen et al.
         2018, arXiv:1809.02736), without it and with one group a factorised prior.
+      sample_rate: of sounds, in Hz.
       clipped: whether members are clipped to [0, 1], as pictures always are when they are decoded;
         for vectors whose elements often lie at its ends.
       context: whether half of a group's positions, as on a checkerboard, are predicted from the
@@ -63,14 +64,22 @@ class Codec:
     hyper: int = 0
     context: bool = False
     clipped: bool = False
+    sample_rate: int = 0
     # Not of what a codec is but of how it was trained, and not in what names one.
     compute: str = dataclasses.field(default="float32", repr=False)
     rematerialise: bool = dataclasses.field(default=False, repr=False)
 
     def __post_init__(self):
         """Raises ValueError on an architecture that cannot be built."""
-        if self.rank not in (0, 2):
-            raise ValueError(f"codec.rank must be 0 (vectors) or 2 (pictures), got {self.rank}")
+        if self.rank not in (0, 1, 2):
+            raise ValueError(
+                f"codec.rank must be 0 (vectors), 1 (sounds) or 2 (pictures), got {self.rank}"
+            )
+        if (self.rank == 1) != (self.sample_rate > 0) or (self.rank == 1 and self.channels > 1):
+            raise ValueError(
+                f"codec.sample_rate, {self.sample_rate}, is for sounds, which need one and have one"
+                f" channel, not {self.channels}"
+            )
         if not self.groups or min(self.groups) < 1:
             raise ValueError(f"codec.groups must be positive channel counts, got {self.groups}")
         if self.latents > self.coefficients:
@@ -80,10 +89,10 @@ class Codec:
             )
         if self.rank and (self.stride < 8 or self.stride & (self.stride - 1)):
             raise ValueError(f"codec.stride must be a power of two from 8, got {self.stride}")
-        if self.hyper < 0 or (self.rank == 0 and (self.hyper or self.context)):
+        if self.hyper < 0 or (self.hyper and self.rank != 2) or (self.context and not self.rank):
             raise ValueError(
-                "codec.hyper must not be negative, and codec.hyper and codec.context are for "
-                f"pictures, got {self.hyper} and {self.context}"
+                "codec.hyper must not be negative and is for pictures, codec.context for pictures "
+                f"and sounds, got {self.hyper} and {self.context}"
             )
         if self.compute not in layers.COMPUTE:
             raise ValueError(
@@ -93,6 +102,11 @@ class Codec:
             raise ValueError(
                 f"codec.rematerialise must be True or False, got {self.rematerialise!r}"
             )
+
+    @property
+    def range(self):
+        """Least and largest sample of a signal: of vectors there are none."""
+        return {0: (-np.inf, np.inf), 1: (-1.0, 1.0), 2: (0.0, 1.0)}[self.rank]
 
     @property
     def as_deployed(self):
@@ -123,6 +137,10 @@ class Codec:
         """g_a, a Flax module."""
         if self.rank == 0:
             return transforms.VectorAnalysis(self.latents, self.analysis_width, self._hidden)
+        if self.rank == 1:
+            return transforms.SoundAnalysis(
+                self.latents, self.analysis_width, self.stride, self._hidden
+            )
         return transforms.ImageAnalysis(
             self.latents, self.analysis_width, self.stride, self._hidden
         )
@@ -132,6 +150,8 @@ class Codec:
         """g_s, a Flax module."""
         if self.rank == 0:
             return transforms.VectorSynthesis(self.synthesis_widths[0], self._hidden)
+        if self.rank == 1:
+            return transforms.SoundSynthesis(self.synthesis_widths[0], self._hidden)
         return transforms.ImageSynthesis(
             self.synthesis_widths, self.channels, self.stride, self._hidden
         )
@@ -415,8 +435,7 @@ class Codec:
         Returns:
           Bits per source element, up to a constant; scalar.
         """
-        error = x - mean_member
-        error = transforms.space_to_depth(error, self.stride) if self.rank else error
+        error = transforms.to_blocks(x - mean_member, self)
         error = error @ params["synthesis"]["klt"].T  # [B, *S', E]
         unsent = [
             jnp.where(k < level, 0.0, group) for k, group in enumerate(self._split(symbols["hard"]))
@@ -430,7 +449,7 @@ class Codec:
         error, shared = jax.lax.stop_gradient((error - self._pad_latents(unsent), shared))
         mean, log_sigma = self._detail_of(params, shared)
         bits = detail.gaussian_bits((error - mean) ** 2, log_sigma).mean()
-        if self.rank:
+        if self.rank == 2:
             log_gain = self._activity_of(params, mean_member, shared)
             blocks = (jnp.exp(2 * log_sigma), error - mean)
             squared, variance = self._energies(params, *jax.lax.stop_gradient(blocks))
@@ -490,6 +509,8 @@ class Codec:
         mean_member, texture = self.synthesis_network.apply(
             synthesis, shared, own, params["features"]
         )
+        if self.rank == 1:
+            return mean_member[:, None] + texture
         log_gain = self._activity_of(params, mean_member, shared)
         return mean_member[:, None] + texture * detail.upsampled(jnp.exp(log_gain))[:, None]
 

@@ -7,6 +7,7 @@ Only dense layers, stride-1 convolutions and reshapes: strided and transposed co
 import flax.linen as nn
 import jax.numpy as jnp
 
+from synjax import lapped
 from synjax.codec import layers, modulation
 
 ZEROS = nn.initializers.zeros
@@ -28,6 +29,16 @@ def depth_to_space(x, block):
     return jnp.moveaxis(x, -3, -4).reshape(
         *batch, height * block, width * block, channels // block**2
     )
+
+
+def to_blocks(x, codec):
+    """What the KLT is of: signals [..., *S, C] → [..., *S', E].
+
+    Blocks of pixels of a picture, overlapping frames of a sound, and vectors as they are.
+    """
+    if codec.rank == 2:
+        return space_to_depth(x, codec.stride)
+    return lapped.forward(x, codec.stride) if codec.rank == 1 else x
 
 
 def flat(channels):
@@ -146,6 +157,80 @@ class ImageSynthesis(nn.Module):
         h = own.residual(h, features, "fine")
         residual = own.out(nn.relu(h), 16 * self.channels, "out", ZEROS)
         return linear + depth_to_space(residual, 4), depth_to_space(detail @ basis, self.stride)
+
+
+class SoundAnalysis(nn.Module):
+    """g_a of sounds: x [B, T, 1] → y [B, T / stride, K] in quantisation steps.
+
+    Attributes:
+      latents: K.
+      width: channels of the residual network.
+      stride: samples per frame.
+      hidden: how the layers of the residual network are computed.
+    """
+
+    latents: int
+    width: int
+    stride: int
+    hidden: layers.Layers = layers.Layers()
+
+    @nn.compact
+    def __call__(self, x, features):
+        """x: [B, T, 1] with T a multiple of the stride; features: [F]."""
+        mean = self.param("mean", ZEROS, flat(self.stride))
+        basis = self.param("klt", ZEROS, (self.latents, self.stride))
+        deviation = self.param("deviation", nn.initializers.ones, flat(self.latents))
+        gain = jnp.exp(modulation.by_lambda(self, "log_gain", features, self.latents, ZEROS))
+        frames = lapped.forward(x, self.stride)
+        linear = (frames - modulation.channelwise(mean, frames)) @ basis.T
+        own = self.hidden
+        normalised = linear / modulation.channelwise(deviation, linear)
+        h = own.dense(normalised, self.width, "stem")
+        h = own.residual(h, features, "block_1", rank=1)
+        h = own.residual(h, features, "block_2", rank=1)
+        residual = own.out(nn.relu(h), self.latents, "out", ZEROS)
+        residual = residual * modulation.channelwise(deviation, residual)
+        return (linear + residual) * modulation.channelwise(gain, linear)
+
+
+class SoundSynthesis(nn.Module):
+    """g_s of sounds: what the members share, and each member's texture around it.
+
+    As in pictures the network sees what the members share, and detail passes through the linear
+    path; what the network adds is in coefficients, which the overlapping frames make smooth.
+
+    Attributes:
+      width: channels of the residual network.
+      hidden: how its layers are computed.
+    """
+
+    width: int
+    hidden: layers.Layers = layers.Layers()
+
+    @nn.compact
+    def __call__(self, shared, detail, features):
+        """shared: [B, T', K + 1], detail: [B, M, T', stride], features: [F].
+
+        Returns the mean member [B, T, 1] and the textures [B, M, T, 1].
+        """
+        latents, size = shared.shape[-1] - 1, detail.shape[-1]
+        mean = self.param("mean", ZEROS, flat(size))
+        basis = self.param("klt", ZEROS, (size, size))
+        deviation = self.param("deviation", nn.initializers.ones, flat(size))
+        step = jnp.exp(modulation.by_lambda(self, "log_step", features, latents, ZEROS))
+        coefficients = shared[..., :latents] * modulation.channelwise(step, shared)
+        sent = modulation.channelwise(deviation[:latents], coefficients)
+        seen = jnp.concatenate([coefficients / sent, shared[..., latents:]], -1)
+        own = self.hidden
+        h = own.dense(seen, self.width, "stem")
+        h = own.residual(h, features, "block_1", rank=1)
+        h = own.residual(h, features, "block_2", rank=1)
+        residual = own.out(nn.relu(h), size, "out", ZEROS)
+        missing = [(0, 0)] * (shared.ndim - 1) + [(0, size - latents)]
+        residual = residual * modulation.channelwise(deviation, residual)
+        linear = (jnp.pad(coefficients, missing) + residual) @ basis
+        linear = linear + modulation.channelwise(mean, linear)
+        return lapped.inverse(linear), lapped.inverse(detail @ basis)
 
 
 class VectorAnalysis(nn.Module):

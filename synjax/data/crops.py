@@ -1,4 +1,4 @@
-"""Which photograph a draw shows, which part of it, and in which colours."""
+"""Which photograph or sound a draw shows, which part of it, and in which colours."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -87,6 +87,30 @@ class RandomCrop(grain.transforms.RandomMap):
         square = square[:: 1 - 2 * down, :: 1 - 2 * right]
         square = square.transpose(1, 0, 2) if transpose else square
         return recoloured(square, self.recolour, rng) if self.recolour else square
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomExcerpt(grain.transforms.RandomMap):
+    """Draw a sound and so many samples of it; silence is added around one that is shorter.
+
+    Attributes:
+      sounds: a sequence of float32 [T, 1].
+      choose: as of `RandomCrop`.
+      crop: samples.
+    """
+
+    sounds: Sequence[np.ndarray]
+    choose: Callable
+    crop: int
+
+    def random_map(self, element: int, rng: np.random.Generator) -> np.ndarray:
+        """An excerpt, float32 [crop, 1], for the draw of this number."""
+        sound = self.sounds[self.choose(element, rng)]
+        spare = len(sound) - self.crop
+        at = int(rng.integers(abs(spare) + 1))
+        if spare >= 0:
+            return sound[at : at + self.crop]
+        return np.pad(sound, [(at, -spare - at), (0, 0)])
 
 
 def recoloured(square: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:

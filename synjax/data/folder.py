@@ -1,8 +1,11 @@
-"""A folder of the user's pictures, prepared once as a data set of TFDS in array_record shards.
+"""A folder of the user's pictures or sounds, prepared once as a data set of TFDS.
+
+Its shards are array_record files.
 
 Subfolders `train`, `val` or `validation`, and `test`, where `train` is one of two at least, are the
 splits; otherwise every tenth file is for testing, chosen by its name, so that files which come
-later move no other. JPEGs are kept as they are, all else as PNG of 8 bits and three channels.
+later move no other. JPEGs are kept as they are, other pictures as PNG of 8 bits and three channels;
+sounds, which must have one sample rate, as 16 bits of one channel.
 """
 
 import contextlib
@@ -16,35 +19,46 @@ import rich.console
 import rich.progress
 from PIL import Image
 
-from synjax.data import pictures
+from synjax.data import pictures, sounds
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+SUFFIXES = {
+    "picture": (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"),
+    "sound": sounds.SUFFIXES,
+}
 SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 TEST_SHARE = 10  # one file in so many, where the folder does not say
 SHOWN = 5  # unreadable files that an error names
 
 
 def listing(path):
-    """The pictures of a folder by split, nested ones too, in the order of their names.
+    """The files of a folder by split, nested ones too, in the order of their names.
 
     Returns:
-      {"train": [pathlib.Path, …], …}, with "validation" and "test" where the folder has them.
+      "picture" or "sound", and {"train": [pathlib.Path, …], …}, with "validation" and "test" where
+      the folder has them.
 
     Raises:
-      ValueError: no such folder, or no picture in it.
+      ValueError: no such folder; nothing of use in it, or both kinds.
     """
     folder = pathlib.Path(path).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"folder:{path}: there is no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not found:
-        raise ValueError(f"folder:{path}: holds no picture ({', '.join(SUFFIXES)})")
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    of_kind = {k: [p for p in files if p.suffix.lower() in own] for k, own in SUFFIXES.items()}
+    of_kind = {kind: found for kind, found in of_kind.items() if found}
+    if len(of_kind) > 1:
+        counts = " and ".join(f"{len(found)} {kind}s" for kind, found in of_kind.items())
+        raise ValueError(f"folder:{path}: holds {counts}; name a folder of one kind")
+    if not of_kind:
+        allowed = ", ".join(s for own in SUFFIXES.values() for s in own)
+        raise ValueError(f"folder:{path}: holds no picture or sound ({allowed})")
+    ((kind, found),) = of_kind.items()
     parts = [(p.relative_to(folder).parts[0].lower(), p) for p in found]
     own = {split: [p for part, p in parts if part in names] for split, names in SPLITS.items()}
     own = {split: files for split, files in own.items() if files}
     if "train" in own and len(own) > 1:
-        return own
-    return {"train": found}
+        return kind, own
+    return kind, {"train": found}
 
 
 def is_held_out(name):
@@ -65,7 +79,7 @@ def builder(path, directory=None):
     import tensorflow_datasets as tfds
 
     folder = pathlib.Path(path).expanduser().resolve()
-    files = listing(path)
+    kind, files = listing(path)
     state = [
         (str(p), p.stat().st_size, p.stat().st_mtime_ns) for own in files.values() for p in own
     ]
@@ -73,23 +87,31 @@ def builder(path, directory=None):
     key = f"{stem}-{_digest(repr((str(folder), state)).encode()).hex()[:12]}"
 
     with tfds.core.registered.skip_registration():  # a second folder has the same name
-        made = _class(tfds, path, folder, files, key)
+        made = _class(tfds, path, folder, kind, files, key)
     return made(config=key, data_dir=directory, file_format="array_record")
 
 
-def _class(tfds, path, folder, files, key):
+def _class(tfds, path, folder, kind, files, key):
+    if kind == "sound":
+        rate = _sample_rate(path, [p for own in files.values() for p in own])
+        what = {
+            # Not features.Audio, which needs TensorFlow.
+            "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="zlib")
+        }
+    else:
+        what = {"image": tfds.features.Image(shape=(None, None, 3))}
+
     class Folder(tfds.core.GeneratorBasedBuilder):
-        """Pictures of a folder."""
+        """Files of a folder."""
 
         name = "synjax_folder"
         VERSION = tfds.core.Version("1.0.0")
         BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=key, description=str(folder))]
 
         def _info(self):
-            image = tfds.features.Image(shape=(None, None, 3))
             return tfds.core.DatasetInfo(
                 builder=self,
-                features=tfds.features.FeaturesDict({"image": image, "name": tfds.features.Text()}),
+                features=tfds.features.FeaturesDict(what | {"name": tfds.features.Text()}),
                 disable_shuffling=True,  # tests are in the order of the names
                 metadata=tfds.core.MetadataDict(),
             )
@@ -108,18 +130,20 @@ def _class(tfds, path, folder, files, key):
             for file in track:
                 name = str(file.relative_to(folder))
                 try:
-                    content = _stored(file)
+                    content, stored = _STORED[kind](file)
                 except ValueError as error:
                     self._skipped.append(str(error))
                     continue
                 self._contents.update(name.encode() + _digest(content))
                 written.append(name)
-                yield name, {"image": io.BytesIO(content), "name": name}
+                yield name, {next(iter(what)): stored, "name": name}
             if not written:
                 listed = "; ".join(self._skipped[:SHOWN])
-                raise ValueError(f"folder:{path}: no picture can be read ({listed})")
+                raise ValueError(f"folder:{path}: no {kind} can be read ({listed})")
             self.info.metadata["fingerprint"] = self._contents.hexdigest()
             self.info.metadata["skipped"] = list(self._skipped)
+            if kind == "sound":
+                self.info.metadata["sample_rate"] = rate
             if len(files) == 1:
                 held = [i for i, name in enumerate(written) if is_held_out(name)]
                 last = [len(written) - 1] if len(written) > 1 else []
@@ -132,7 +156,7 @@ def prepare(path, directory=None):
     """The builder of a folder whose shards are written, if they were not before.
 
     Raises:
-      ValueError: as `listing`; or no picture of a split can be read.
+      ValueError: as `listing`; no file of a split can be read; sounds of several sample rates.
       OSError: the shards cannot be written.
     """
     found = builder(path, directory)
@@ -155,8 +179,34 @@ def write(builder):
             raise
 
 
-def _stored(file):
+def _sample_rate(path, files):
+    """The one rate of all sounds that can be read."""
+    import soundfile
+
+    rates = {}
+    for file in files:
+        with contextlib.suppress(RuntimeError, OSError):  # what cannot be read is left out later
+            rates.setdefault(soundfile.info(str(file)).samplerate, file)
+    if len(rates) > 1:
+        named = ", ".join(f"{rate} Hz ({file.name})" for rate, file in sorted(rates.items()))
+        raise ValueError(f"folder:{path}: sounds of several sample rates: {named}")
+    return next(iter(rates), 1)
+
+
+def _stored_sound(file):
+    """The samples of a file as bytes and as TFDS takes them."""
+    x, _ = sounds.read(file)
+    samples = np.clip(np.rint(x[:, 0] * 2.0**15), -(2**15), 2**15 - 1).astype(np.int16)
+    return samples.tobytes(), samples
+
+
+def _stored_picture(file):
     """Bytes of a file that decode to uint8 [H, W, 3]; ValueError where it cannot be read."""
+    content = _encoded_picture(file)
+    return content, io.BytesIO(content)
+
+
+def _encoded_picture(file):
     pixels = pictures.read(file, alpha="flatten")
     content = file.read_bytes()
     if file.suffix.lower() in (".jpg", ".jpeg"):
@@ -166,6 +216,9 @@ def _stored(file):
     encoded = io.BytesIO()
     Image.fromarray(_rgb(pixels)).save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()
+
+
+_STORED = {"picture": _stored_picture, "sound": _stored_sound}
 
 
 def _rgb(pixels):

@@ -19,7 +19,7 @@ STEPS = 2**31
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One thing to evaluate: an image [H, W, C] in [0, 1], or vectors [N, n]; float32."""
+    """One thing to evaluate: an image [H, W, C], a sound [T, 1], or vectors [N, n]; float32."""
 
     name: str
     x: np.ndarray
@@ -38,7 +38,7 @@ def train_batches(
     threads: int = 2,
     workers: int = 0,
 ) -> Iterator[np.ndarray]:
-    """Endless training batches: random crops of images, or consecutive samples of vectors.
+    """Endless training batches: crops of images, excerpts of sounds, consecutive vectors.
 
     Image batches are float32 [len(rows), crop, crop, 3] in [0, 1]: a photograph, of a few drawn
     as `crops.ByPixels` has it and of many `crops.InEpochs`, reduced by a factor uniform in
@@ -48,6 +48,9 @@ def train_batches(
     batch k holds samples o + k * batch, ... modulo the source's length, `seed` choosing o. A finite
     data set is in a random order of its own, which every epoch repeats, shifted against the batches
     by what `batch` leaves of the length.
+
+    Batches of sounds are float32 [len(rows), crop, 1] in [−1, 1], `crop` samples in a row from a
+    random place of each, in the order of `crops.InEpochs`.
 
     Batch k is a pure function of (seed, k); `start_step` is the k of the first one, and `rows` are
     those of its rows 0..batch-1 that are wanted here (None: all), so that any number of processes
@@ -72,6 +75,14 @@ def train_batches(
         batches = grain.MapDataset.range(STEPS).map(
             lambda step: _stack([draws[step * batch + row] for row in rows])
         )
+    elif source.kind == "sound":
+        if crop is None or crop < 1:
+            raise ValueError(f"crop must be a positive integer for a source of sounds, got {crop}")
+        cut = crops.RandomExcerpt(source, crops.InEpochs(len(source), batch, seed), crop)
+        draws = grain.MapDataset.range(STEPS * batch).random_map(cut, seed=seed)
+        batches = grain.MapDataset.range(STEPS).map(
+            lambda step: np.stack([draws[step * batch + row] for row in rows])
+        )
     else:
         if crop is not None:
             raise ValueError(f"crop must be None for a source of vectors, got {crop}")
@@ -93,7 +104,7 @@ def train_batches(
 def evaluation_examples(source, *, limit: int | None = None) -> list[Example]:
     """The source's first `limit` items (None: all), whole and in order.
 
-    Images give one Example each; vectors give a single Example that holds them all.
+    Images and sounds give one Example each; vectors give a single Example that holds them all.
     Raises ValueError for a limit below 1.
     """
     if limit is not None and limit < 1:
@@ -102,6 +113,8 @@ def evaluation_examples(source, *, limit: int | None = None) -> list[Example]:
     if source.kind == "vector":
         name = f"{source.name(0)}..{count - 1}"
         return [Example(name, source.rows(np.arange(count)))]
+    if source.kind == "sound":
+        return [Example(source.name(i), source[i]) for i in range(count)]
     return [Example(source.name(i), _stack([source[i]])[0]) for i in range(count)]
 
 

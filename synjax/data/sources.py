@@ -1,8 +1,9 @@
-"""What can be drawn from: bundled photographs, Gaussian vectors, dead leaves, MNIST, the user's.
+"""What can be drawn from: bundled photographs, vectors, digits, speech, the user's own.
 
-A source has `kind` ("image" | "vector"), a length, `source[i]` and `source.name(i)`. Images are
-uint8 [H, W, 3]; vectors are float32 [n], and `source.rows(indices)` reads many of them at once.
-Where vectors can be shown as grey pictures, `source.picture` is their (H, W).
+A source has `kind` ("image" | "sound" | "vector"), a length, `source[i]` and `source.name(i)`.
+Images are uint8 [H, W, 3]; sounds float32 [T, 1] in [−1, 1], all of `sample_rate` Hz; vectors are
+float32 [n], and `source.rows(indices)` reads many of them at once. Where vectors can be shown as
+grey pictures, `source.picture` is their (H, W).
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from synjax.data import mnist, prepared
+from synjax.data import chirps, fsdd, mnist, prepared
 
 SPLITS = ("train", "test")
 
@@ -134,11 +135,18 @@ class Leaves:
         return f"leaves_{i}"
 
 
-SOURCES = {"photos": Photos, "gaussian": Gaussian, "leaves": Leaves, "mnist": mnist.Mnist}
+SOURCES = {
+    "photos": Photos,
+    "gaussian": Gaussian,
+    "leaves": Leaves,
+    "mnist": mnist.Mnist,
+    "chirps": chirps.Chirps,
+    "fsdd": fsdd.Fsdd,
+}
 
 
 def build(name: str, *, split: str, **options):
-    """The source called `name`, or at the address `name`: `prepared.Pictures`.
+    """The source called `name`, or at the address `name`: `prepared.source`.
 
     Raises:
       ValueError: an unknown name, split or option; or what the source says is missing.
@@ -150,7 +158,7 @@ def build(name: str, *, split: str, **options):
     if of_address:
         if unknown := sorted(set(options) - {"directory"}):
             raise ValueError(f"source {name}: unknown option {unknown[0]!r}; allowed: directory")
-        return prepared.Pictures(address=name, split=split, **options)
+        return prepared.source(name, split=split, **options)
     if name not in SOURCES:
         allowed = (*SOURCES, "folder:PATH", "tfds:NAME[:SPLIT]")
         raise ValueError(f"unknown source {name!r}; allowed: {', '.join(allowed)}")

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from synjax import distortion, objective
-from synjax.codec import bitstream
+from synjax.codec import bitstream, rendering, samples
 from synjax.data import pipeline, sources
-from synjax.evaluation import fresh_critic, jpeg, limits, lpips, realism
+from synjax.evaluation import fresh_critic, hearing, jpeg, limits, lpips, realism
 
 SHOWN = 12  # vectors on a sheet
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
@@ -21,24 +21,26 @@ FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sheet:
-    """What a contact sheet shows: a test picture and its members at one level.
+    """What a sheet shows: a test picture or sound and its members at one level.
 
     Attributes:
-      source: [H, W, 3]; or [K, H, W], K vectors as grey pictures.
+      source: [H, W, 3]; [K, H, W], K vectors as grey pictures; or [T, 1].
       members: [M, *source.shape].
       caption: what they were trained for.
       vectors: whether these are vectors.
+      sample_rate: of a sound, in Hz; 0 of others.
     """
 
     source: np.ndarray
     members: np.ndarray
     caption: str
     vectors: bool
+    sample_rate: int = 0
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _noisy_bits(codec, params, x, key):
-    symbols = codec.quantise(params, codec.analyse(params, x), key)
+def _noisy_bits(codec, params, x, key, mask=None):
+    symbols = codec.quantise(params, codec.analyse(params, x, mask), key)
     return codec.group_bits(params, symbols)
 
 
@@ -94,7 +96,7 @@ class Subject:
     """A test example [*S, C] or [N, n], and what is known of it.
 
     Attributes:
-      x: a picture or vectors.
+      x: a picture, a sound or vectors.
       jpeg_curve: of a picture, `jpeg.curve`.
       variances: of independent Gaussian components, whose limits are known.
       picture: (H, W) of vectors that can be shown.
@@ -144,7 +146,12 @@ def trial_rows(plan, trial, params, examples, weights=None):
             values = [of_example[level - 1][0] for of_example in measured]
             row = _identity(plan, trial, level, _count(examples), realism_asked)
             rows.append(row | reached | _summary(values))
-            if plan.codec.rank and asked.critic_steps:
+            if plan.codec.rank == 1:
+                found = hearing.divergences([of_example[level - 1][1] for of_example in measured])
+                for name, values in found.items():
+                    for suffix, value in zip(("", "_floor", "_se"), values, strict=True):
+                        rows[-1][f"{name}{suffix}"] = value
+            if plan.codec.rank == 2 and asked.critic_steps:
                 pairs = [of_example[level - 1][1] for of_example in measured]
                 found = fresh_critic.of_photographs(pairs, steps=asked.critic_steps)
                 for suffix, value in zip(("", "_floor", "_se"), found, strict=True):
@@ -152,14 +159,15 @@ def trial_rows(plan, trial, params, examples, weights=None):
             shown = measured[0][level - 1][1]
             if shown and realism_asked == 1:
                 caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
-                sheets.append(Sheet(*shown, caption, vectors=not plan.codec.rank))
+                rate = plan.codec.sample_rate
+                sheets.append(Sheet(*shown, caption, not plan.codec.rank, rate))
     return rows, sheets
 
 
 def _measured(plan, trial, artefact, examples, asked):
     """Per example and level, metrics and what a sheet shows."""
     members = plan.config["evaluation"]["members"]
-    measure = _measure_picture if plan.codec.rank else _measure_vectors
+    measure = (_measure_vectors, _measure_sound, _measure_picture)[plan.codec.rank]
     with futures.ThreadPoolExecutor(2) as pool:
         work = functools.partial(measure, artefact, members=members, seed=trial.seed, asked=asked)
         return list(pool.map(work, examples))
@@ -262,15 +270,23 @@ def _coded(artefact, x, level):
 def _rates(artefact, x, stream, parsed, level, seed):
     """Rates in bits per element, three ways."""
     estimated = bitstream.estimated_bits(artefact, parsed)[:, :level].sum()
-    batch = x[None] if artefact.codec.rank else x
-    if artefact.codec.rank:
+    batch, mask, share = x, None, 1.0
+    if artefact.codec.rank == 2:
         batch = pipeline.pad_to(x, pipeline.bucket_shape(x.shape[:2], 128))[None]
-    noisy = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, jax.random.key(seed)))
-    noisy = noisy[:, :level].sum() * x.size / batch.size
+        share = x.size / batch.size
+    if artefact.codec.rank == 1:  # silence is cheap: what was added must not count
+        place = rendering.place(artefact.codec, x.shape)
+        batch, mask = place.signal(x)[None], place.latent(np.ones((*place.latent_sizes, 1)))[None]
+    key = jax.random.key(seed)
+    noisy = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, key, mask))
+    noisy = noisy[:, :level].sum() * share
     header = 8 * bitstream.header_size(stream) + FLUSH_BITS * level
     rates = {"noisy": noisy, "estimated": estimated, "exact": 8.0 * len(stream)}
     row = {f"rate_{name}": bits / x.size for name, bits in rates.items()}
-    if artefact.codec.rank:
+    if artefact.codec.rank == 1:
+        seconds = len(x) / artefact.codec.sample_rate
+        row |= {f"kbps_{name}": bits / seconds / 1000 for name, bits in rates.items()}
+    if artefact.codec.rank == 2:
         pixels = x.shape[0] * x.shape[1]
         row |= {f"bpp_{name}": bits / pixels for name, bits in rates.items()}
     return row | {"rate_header": header / x.size, "header_bits": header}
@@ -316,6 +332,27 @@ def _measure_picture(artefact, example, *, members, seed, asked):
         for name, (value, floor) in realism.photograph_divergences(x, synset).items():
             row |= {name: value, f"{name}_floor": floor}
         row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(stream))
+        row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
+        results.append((row, (x, synset)))
+    return results
+
+
+def _measure_sound(artefact, example, *, members, seed, asked):
+    """Per level (metrics, (source, members)) of one sound."""
+    del asked
+    x = example.x
+    results = []
+    for level in range(1, artefact.codec.levels + 1):
+        stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
+        began = time.perf_counter()
+        synset = bitstream.render(artefact, parsed, members, level=level)
+        render_seconds = (time.perf_counter() - began) / len(synset)
+        synset = samples.of_sound(synset, 16) / np.float32(2**15)  # a decoder writes 16 bits
+        row, errors = _synset_metrics(x, synset)
+        row |= _rates(artefact, x, stream, parsed, level, seed)
+        row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
+        row |= {"snr": hearing.snr(x, synset), "lsd": hearing.log_spectral_distance(x, synset)}
+        row["consistency"] = _consistency(artefact, parsed, synset, level)
         row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
         results.append((row, (x, synset)))
     return results

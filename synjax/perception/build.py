@@ -28,8 +28,14 @@ PERCEPTION = {
 REAL = ("paired", "independent")
 
 # Samples that a distance may take from each kind of signal; the first is the default.
-SPACES = {"vector": ("vector",), "image": ("patches", "pixels", "features")}
-SPACES_WITH_AXES = ("vector", "patches")
+SPACES = {
+    "vector": ("vector",),
+    "image": ("patches", "pixels", "features"),
+    "sound": ("frames", "spectra"),
+}
+SPACES_WITH_AXES = ("vector", "patches", "frames")
+# Modules with a network, which there is for vectors and pictures.
+CRITICS = (adversarial.WganGp, adversarial.Gan, variational_kl.VariationalKl)
 
 # Fields of modules that the codec fills, not the configuration.
 GIVEN = ("axes", "groups")
@@ -50,7 +56,7 @@ def build(
 
     Args:
       name: key of `PERCEPTION`.
-      kind: of the signal, "vector" or "image".
+      kind: of the signal, "vector", "image" or "sound".
       axes: directions that matter to the codec [A, n], its KLT; left out where the module or its
         space cannot use them.
       groups: channels of the codec's groups, for a conditioned critic.
@@ -84,6 +90,9 @@ def build(
     known = {"kind": kind, "axes": axes, "groups": groups, "picture": picture, "real": real}
     if constructor is mixture.Mixture:
         return _mixture(known, **options)
+    if kind == "sound" and issubclass(constructor, CRITICS):
+        others = ", ".join(k for k, v in PERCEPTION.items() if not issubclass(v, CRITICS))
+        raise ValueError(f"perception {name!r} has no critic of sounds; there are {others}")
     if issubclass(constructor, spaces.Spaced):
         space = options.setdefault("space", SPACES[kind][0])
         _check(f"perception.space of a signal of kind {kind!r}", space, SPACES[kind])

@@ -1,4 +1,4 @@
-"""What a sample is: vectors, or of pictures their pixels, patches or frozen features."""
+"""What a sample is: vectors; pixels, patches or features of pictures; frames, spectra of sounds."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from synjax.perception import base, features
+from synjax.perception import base, features, sounds
 
 
 def shifted_patches(x, size, stride, shift):
@@ -41,14 +41,15 @@ class Spaced(base.Fixed):
     """A distance between distributions of samples.
 
     Attributes:
-      space: "vector" | "pixels" | "patches" | "features": what a sample is. A pixel is a sample
-        of C values, a patch of size²·C, a feature one position of a frozen network.
-      patch: side of a patch in pixels. The grid of patches starts at a random place, so that the
-        codec's own block grid cannot be played to.
+      space: what a sample is. "vector"; of pictures "pixels", of C values, "patches", of size²·C,
+        and "features", one position of a frozen network; of sounds "frames", of the lapped
+        transform, and "spectra", the logarithm of their power.
+      patch: side of a patch in pixels, samples of a frame. The grid of patches or frames starts at
+        a random place, so that the codec's own block grid cannot be played to.
       stride: distance of neighbouring patches, a divisor of `patch`; below it patches overlap, and
         the tails of the distribution are estimated from more of them.
       scales: by what pictures are shrunk, powers of two; each scale is a distance of its own, and
-        a patch is as many pixels at each.
+        a patch is as many pixels at each. Of spectra, by what frames are lengthened.
       seed: of the random network.
       features_path: a file for `features.load` in place of the random network.
     """
@@ -62,14 +63,14 @@ class Spaced(base.Fixed):
 
     def __post_init__(self):
         """Raises ValueError on an unknown space, or settings that do not fit it."""
-        spaces = ("vector", "pixels", "patches", "features")
+        spaces = ("vector", "pixels", "patches", "features", "frames", "spectra")
         if self.space not in spaces:
             raise ValueError(f"perception.space is {self.space!r}, must be one of {spaces}")
         if self.stride < 1 or self.patch % self.stride:
             raise ValueError(
                 f"perception.stride {self.stride} must divide perception.patch {self.patch}"
             )
-        allowed = (1,) if self.space == "vector" else (1, 2, 4, 8, 16)
+        allowed = (1,) if self.space in ("vector", "frames") else (1, 2, 4, 8, 16)
         scales = tuple(self.scales)
         if not scales or len(set(scales)) < len(scales) or not set(scales) <= set(allowed):
             raise ValueError(
@@ -99,6 +100,8 @@ class Spaced(base.Fixed):
         """
         if self.space == "vector":
             return [x[:, None]]
+        if self.space in ("frames", "spectra"):
+            return self._of_sounds(x, key)
         sets = []
         for scale in self.scales:
             small = x
@@ -106,6 +109,19 @@ class Spaced(base.Fixed):
                 small = features.halve(small)
             sets += self._of_pictures(small, key)
         return [samples.reshape(len(x), -1, samples.shape[-1]) for samples in sets]
+
+    def _of_sounds(self, x, key):
+        longest = self.patch * max(self.scales)
+        if x.shape[1] < 4 * longest:
+            raise ValueError(
+                f"perception.patch {self.patch} and its scales need crops of at least "
+                f"{4 * longest} samples, got {x.shape[1]}"
+            )
+        shift = jax.random.randint(key, (), 0, self.patch)
+        if self.space == "frames":
+            return [sounds.shifted_frames(x, self.patch, shift)]
+        x = jax.lax.dynamic_slice_in_dim(x, shift, x.shape[1] - self.patch + 1, axis=1)
+        return [sounds.log_spectra(x, self.patch * scale) for scale in self.scales]
 
     def _of_pictures(self, x, key):
         if self.space == "pixels":

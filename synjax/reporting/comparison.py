@@ -12,7 +12,7 @@ import pandas as pd
 
 from synjax.reporting import bd_rate, external, table
 
-_RATES = {"bpp": "bpp_exact", "bits_per_dim": "rate_exact"}
+_RATES = {"bpp": "bpp_exact", "kbps": "kbps_exact", "bits_per_dim": "rate_exact"}
 # Rows that differ in these are of different curves, too; named where a run has several values.
 _VARIANTS = ("dataset", "perception", "distortion", "realism", "members")
 

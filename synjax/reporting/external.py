@@ -4,7 +4,8 @@ A line with the names of the columns, then a line for each point:
 
     name          of the codec; a curve is made of the points that share it
     bpp           rate in bits per pixel, or
-    bits_per_dim  rate in bits per element, or both
+    kbps          rate of a sound in kbit/s, or
+    bits_per_dim  rate in bits per element; or several
     psnr, …       metrics, at least one: the keys of `METRICS`, or a divergence that one of the
                   tables beside it reports
     lambda_p      optional, a number: tells curves of one name apart
@@ -26,10 +27,12 @@ METRICS = {
     "mse": ("mean squared error (per element)", -1),
     "mse_of_mean": ("mean squared error of the mean (per element)", -1),
     "lpips": ("LPIPS", -1),
+    "snr": ("SNR (dB)", 1),
+    "lsd": ("log-spectral distance (dB)", -1),
     "dists": ("DISTS", -1),
     "fid": ("FID", -1),
 }
-RATES = {"bpp": "bits per pixel", "bits_per_dim": "bits per element"}
+RATES = {"bpp": "bits per pixel", "kbps": "kbit/s", "bits_per_dim": "bits per element"}
 SETTINGS = ("lambda_p", "level")
 MAX_BYTES = 2**26  # of a file
 MOST_LEVELS = 1000

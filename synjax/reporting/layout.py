@@ -15,6 +15,9 @@ _NUMBERS = {
     "rate_exact": ("rate", "bits/dim", ".4f"),
     "bpp_exact": ("rate", "bpp", ".3f"),
     "psnr": ("PSNR", "dB", ".2f"),
+    "kbps_exact": ("rate", "kbit/s", ".2f"),
+    "snr": ("SNR", "dB", ".2f"),
+    "lsd": ("LSD", "dB", ".2f"),
     "jpeg_psnr": ("JPEG", "dB", ".2f"),
     "ms_ssim": ("MS-SSIM", "", ".4f"),
     "lpips": ("LPIPS", "", ".4f"),
@@ -61,7 +64,9 @@ class Column:
 def readable(table, divergences):
     """The columns of the Markdown and LaTeX tables; empty ones are left out."""
     columns = [_number(table, name) for name in _AXES] + _telling_settings(table)
-    for name in ["rate_exact", "bpp_exact", "rate_bound", "psnr", "jpeg_psnr", "ms_ssim", "lpips"]:
+    for name in ["rate_exact", "bpp_exact", "kbps_exact", "rate_bound"]:
+        columns.append(_number(table, name))
+    for name in ["psnr", "jpeg_psnr", "ms_ssim", "lpips", "snr", "lsd"]:
         columns.append(_number(table, name))
     columns += [_number(table, name) for name in ["mse", "mse_of_mean", "diversity/mse"]]
     for name in divergences:
@@ -77,15 +82,21 @@ def readable(table, divergences):
 
 def compact(table, divergences):
     """The few columns of a terminal: one rate, one quality, every divergence without its floor."""
-    images = table["bpp_exact"].notna().any()
     columns = [_number(table, name) for name in _AXES] + _telling_settings(table)
-    columns.append(_number(table, "bpp_exact" if images else "rate_exact"))
-    columns.append(_number(table, "psnr" if images else "mse"))
+    columns += [_number(table, name) for name in rate_and_quality(table)]
     columns += [_number(table, name) for name in ["jpeg_psnr", "diversity/mse"]]
     columns = [dataclasses.replace(c, heading=c.heading.replace(" / ", "\n/ ")) for c in columns]
     columns += [_divergence(table, name, name.replace("_", "\n")) for name in divergences]
     columns.append(Column("status", "status", tuple(table["status"]), "left"))
     return [column for column in columns if not _empty(column)]
+
+
+def rate_and_quality(table):
+    """The columns that a field reads first: of pictures, of sounds, or of any other signal."""
+    for pair in (("bpp_exact", "psnr"), ("kbps_exact", "snr")):
+        if all(table[name].notna().any() for name in pair):
+            return pair
+    return "rate_exact", "mse"
 
 
 def fit(columns, width):

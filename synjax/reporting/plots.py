@@ -14,7 +14,7 @@ import matplotlib.lines
 import matplotlib.style
 import numpy as np
 
-from synjax.reporting import limit_curves, table
+from synjax.reporting import layout, limit_curves, table
 
 _STYLE = {
     "svg.hashsalt": "synjax",
@@ -38,12 +38,22 @@ _DASHES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))]
 # What a curve may not mix: rows that differ in these are told apart by the dash of their line.
 _VARIANTS = ["run", "dataset", "perception", "distortion", "realism", "members"]
 
+_UNITS = {
+    "bpp_exact": "bits per pixel",
+    "kbps_exact": "kbit/s",
+    "rate_exact": "bits per element",
+    "psnr": "PSNR (dB)",
+    "snr": "SNR (dB)",
+    "mse": "mean squared error (per element)",
+}
+
 
 def rate_distortion(frame, directory, variances=None):
     """Distortion against the exact rate: a colour for each lambda_p, a marker for each level.
 
-    Images: PSNR (dB) against bits per pixel, with JPEG at equal bytes where it was measured. Other
-    signals: mean squared error against bits per element, with R(D, P) where it is known.
+    Images: PSNR (dB) against bits per pixel, with JPEG at equal bytes where it was measured.
+    Sounds: signal-to-noise ratio (dB) against kbit/s. Other signals: mean squared error against
+    bits per element, with R(D, P) where it is known.
 
     Args:
       frame: a table.
@@ -53,23 +63,23 @@ def rate_distortion(frame, directory, variances=None):
     Returns:
       The paths of rate_distortion.png and rate_distortion.svg.
     """
-    images = frame["bpp_exact"].notna().any() and frame["psnr"].notna().any()
-    x, y = ("bpp_exact", "psnr") if images else ("rate_exact", "mse")
+    x, y = layout.rate_and_quality(frame)
+    plain = y == "mse"
     with style():
         figure = matplotlib.figure.Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
         drawn = _finite(frame, x, y)
         references = []
-        if images and drawn["jpeg_psnr"].notna().any():
+        if y == "psnr" and drawn["jpeg_psnr"].notna().any():
             references.append(_reference(axes, drawn, [], x, "jpeg_psnr", "JPEG at equal bytes"))
-        if not images and drawn["rate_bound"].notna().any():
+        if plain and drawn["rate_bound"].notna().any():
             references.append(_reference(axes, drawn, ["lambda_p"], "rate_bound", y, "R(D, P)"))
         if variances is not None and len(drawn):
             references += limit_curves.rate_distortion(axes, variances, drawn[y])
         handles = _curves(axes, frame, drawn, x, y, along="lambda_d", colour="lambda_p")
-        axes.set_xlabel("rate (bits per pixel)" if images else "rate (bits per element)")
-        axes.set_ylabel("PSNR (dB)" if images else "mean squared error (per element)")
-        if not images:
+        axes.set_xlabel(f"rate ({_UNITS[x]})")
+        axes.set_ylabel(_UNITS[y])
+        if plain:
             _log_if_wide(axes.set_yscale, drawn[y])
         _note_missing(axes, frame, drawn)
         _legend(figure, handles + references)

@@ -45,12 +45,17 @@ COLUMNS = {
     "bpp_noisy": "-log2 of the density of noisy latents (bits per pixel; images only)",
     "bpp_estimated": "-log2 of the probability of rounded symbols (bits per pixel; images only)",
     "bpp_exact": "encoded bytes x 8, header included (bits per pixel; images only)",
+    "kbps_noisy": "-log2 of the density of noisy latents (kbit/s; sounds only)",
+    "kbps_estimated": "-log2 of the probability of rounded symbols (kbit/s; sounds only)",
+    "kbps_exact": "encoded bytes x 8, header included (kbit/s; sounds only)",
     "mse": "squared error, mean over members (per element)",
     "mse_se": "standard error of mse over examples",
     "mse_best": "squared error of each example's best member (per element)",
     "mse_worst": "squared error of each example's worst member (per element)",
     "psnr": "peak signal-to-noise ratio, mean over examples and members (dB)",
     "ms_ssim": "multi-scale structural similarity, mean over examples and members",
+    "snr": "signal-to-noise ratio, mean over examples and members (dB; sounds only)",
+    "lsd": "log-spectral distance, mean over examples and members (dB; sounds only)",
     "lpips": "LPIPS, a distortion of learned weights (squeeze), mean over examples and members",
     "mse_of_mean": "mse - diversity / 2: error of the mean of all possible members (per element)",
     "diversity": "squared distance between two members, mean over pairs (per element)",
@@ -74,7 +79,8 @@ DIVERGENCES_AFTER = "consistency"
 
 _TEXT = {"run", "trial", "stage", "encoder_id", "config_hash", "perception", "distortion"}
 _TEXT |= {"dataset", "status", "reason", "bound_name", "targets"}
-_ADDED = {"lpips", "targets", "lambda_d_reached", "lambda_p_reached"}
+_ADDED = {"lpips", "targets", "lambda_d_reached", "lambda_p_reached", "snr", "lsd"}
+_ADDED |= {"kbps_noisy", "kbps_estimated", "kbps_exact"}
 _INTEGER = {"level", "members", "seed", "n"}
 _REQUIRED = ["run", "trial", "stage", "encoder_id", "config_hash", "lambda_d", "lambda_p", "level"]
 _REQUIRED += ["perception", "distortion", "members", "seed", "dataset", "n", "status"]

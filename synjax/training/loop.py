@@ -221,7 +221,7 @@ def compiled(objective, stage, devices):
 def batches(source, stage, data, seed, start, devices):
     """Iterator of (x, real) from step `start` on, on the devices."""
     options = dict(data) if source.kind == "image" else {}
-    if source.kind == "image":
+    if source.kind != "vector":
         options["crop"] = stage.crop
     options |= {"batch": stage.batch, "start_step": start, "rows": devices.rows(stage.batch)}
     options["workers"] = devices.workers

@@ -28,7 +28,8 @@ TARGETS = {
     "perception": {"distortion": "lambda_d", "perception": "lambda_p"},
     "joint": {"distortion": "lambda_d", "rate": "lambda_d", "perception": "lambda_p"},
 }
-KLT_EXAMPLES = {"image": 400, "vector": 16384}  # crops or vectors that the KLT is estimated from
+# Crops, excerpts or vectors that the KLT is estimated from.
+KLT_EXAMPLES = {"image": 400, "sound": 1000, "vector": 16384}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +155,11 @@ class Plan:
     def examples(self):
         """Examples that the KLT is estimated from, [N, *S, C]."""
         count = KLT_EXAMPLES[self.source.kind]
-        options = dict(self.config["data"]["augment"]) if self.source.kind == "image" else {}
-        if self.source.kind == "image":
+        kind = self.source.kind
+        options = dict(self.config["data"]["augment"]) if kind == "image" else {}
+        if kind != "vector":
             options["crop"] = self.runs[0].stage.crop
-        count = count if self.source.kind == "image" else min(count, len(self.source))
+        count = min(count, len(self.source)) if kind == "vector" else count
         read = pipeline.train_batches(
             self.source, batch=count, seed=self.seed, threads=0, **options
         )
@@ -304,16 +306,18 @@ def _codec(settings, source, grid):
     unknown = sorted(set(settings) - known)
     if unknown:
         raise ValueError(f"codec has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    image = source.kind == "image"
+    rank = {"vector": 0, "sound": 1, "image": 2}[source.kind]
     settings = {
         name: tuple(value) if isinstance(value, list | tuple) else value
         for name, value in settings.items()
     }
     shape = source[0].shape
-    if not image:
+    if rank == 1:
+        settings["sample_rate"] = source.sample_rate
+    if rank == 0:
         settings["stride"] = 1
         settings["groups"] = settings["groups"] or (shape[-1],)  # all components in one group
-    return synonymous.Codec(rank=2 if image else 0, channels=shape[-1], grid=grid, **settings)
+    return synonymous.Codec(rank=rank, channels=shape[-1], grid=grid, **settings)
 
 
 def _check_stages(stages, codec, source, config):
@@ -336,13 +340,13 @@ def _check_stages(stages, codec, source, config):
             )
         if stage.name == "fidelity" and stage.members:
             raise ValueError("stages.fidelity.members must be 0: detail is sampled in perception")
-        if source.kind == "image":
+        if codec.rank:
             if stage.crop < codec.stride or stage.crop % codec.stride:
                 raise ValueError(
                     f"stages.{stage.name}.crop {stage.crop} must be a multiple of the codec's "
                     f"stride {codec.stride}"
                 )
-            augment = dict(config["data"]["augment"])
+            augment = dict(config["data"]["augment"]) if source.kind == "image" else {}
             # Reading one batch runs every check of the pipeline before hours are spent.
             next(
                 pipeline.train_batches(
