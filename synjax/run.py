@@ -17,6 +17,7 @@ from synjax.reporting import (
     plots,
     progress,
     table,
+    view_files,
 )
 from synjax.reporting import status as progress_text
 from synjax.training import interruption, ledger, mesh
@@ -227,13 +228,18 @@ def _evaluate(plan, outcomes, workdir, console, again):
             weights = outcomes[trial.encoder].weights, outcome.weights
             if outcome.failure:
                 rows = evaluation.failed_rows(plan, trial, outcome.failure, examples)
-                sheets = []
+                sheets, shown = [], []
             else:
-                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples, weights)
+                rows, sheets, shown = evaluation.trial_rows(
+                    plan, trial, outcome.params, examples, weights
+                )
             for level, sheet in enumerate(sheets, 1):
                 stem = directory / f"members_level_{level}"
                 draw = contact_sheet.vector_sheet if sheet.vectors else contact_sheet.contact_sheet
                 draw(sheet.source, sheet.members, stem, sheet.caption)
+            point = {"trial": trial.name, "seed": trial.seed}
+            point |= {"lambda_d": trial.lambda_d, "lambda_p": trial.lambda_p}
+            view_files.write(directory, shown, point)
             directory.mkdir(parents=True, exist_ok=True)
             # The rows come last: where they are, everything of the trial is.
             table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())

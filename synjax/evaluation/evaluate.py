@@ -13,7 +13,7 @@ import numpy as np
 from synjax import distortion, objective
 from synjax.codec import bitstream
 from synjax.data import pipeline, sources
-from synjax.evaluation import fresh_critic, jpeg, limits, lpips, realism
+from synjax.evaluation import fresh_critic, jpeg, limits, lpips, realism, views
 
 SHOWN = 12  # vectors on a sheet
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
@@ -98,12 +98,14 @@ class Subject:
       jpeg_curve: of a picture, `jpeg.curve`.
       variances: of independent Gaussian components, whose limits are known.
       picture: (H, W) of vectors that can be shown.
+      name: what its source calls it.
     """
 
     x: np.ndarray
     jpeg_curve: tuple | None = None
     variances: tuple | None = None
     picture: tuple | None = None
+    name: str = ""
 
 
 def subjects(config):
@@ -111,9 +113,9 @@ def subjects(config):
     source = sources.of_config(config["data"], split="test")
     examples = pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
     if source.kind == "image":
-        return [Subject(e.x, jpeg_curve=jpeg.curve(e.x)) for e in examples]
+        return [Subject(e.x, jpeg_curve=jpeg.curve(e.x), name=e.name) for e in examples]
     known = {name: getattr(source, name, None) for name in ("variances", "picture")}
-    return [Subject(e.x, **known) for e in examples]
+    return [Subject(e.x, **known, name=e.name) for e in examples]
 
 
 def trial_rows(plan, trial, params, examples, weights=None):
@@ -128,8 +130,8 @@ def trial_rows(plan, trial, params, examples, weights=None):
         run that trained its encoder and [3] of the one that trained its decoder.
 
     Returns:
-      (rows, sheets): dicts with the columns of `reporting.table`, and for what can be shown one
-      `Sheet` per level of the first example.
+      (rows, sheets, shown): dicts with the columns of `reporting.table`, and for what can be shown
+      one `Sheet` per level of the first example, and the `views.View` of the first few.
 
     Raises:
       RuntimeError: a stream did not decode to the symbols that were encoded.
@@ -137,7 +139,7 @@ def trial_rows(plan, trial, params, examples, weights=None):
     points = trial.lambda_d, trial.lambda_p
     artefact = bitstream.make(plan.codec, params, *points, plan.has_realism)
     reached, asked = _reached(trial, weights), extras(plan.config)
-    rows, sheets = [], []
+    rows, sheets, shown = [], [], []
     for realism_asked in _realisms(plan, trial):
         measured = _measured(plan, trial, artefact.at(realism_asked), examples, asked)
         for level in range(1, plan.codec.levels + 1):
@@ -149,11 +151,14 @@ def trial_rows(plan, trial, params, examples, weights=None):
                 found = fresh_critic.of_photographs(pairs, steps=asked.critic_steps)
                 for suffix, value in zip(("", "_floor", "_se"), found, strict=True):
                     rows[-1][f"fresh_critic_w1{suffix}"] = value
-            shown = measured[0][level - 1][1]
-            if shown and realism_asked == 1:
+            first = measured[0][level - 1][1]
+            if first and realism_asked == 1:
                 caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
-                sheets.append(Sheet(*shown, caption, vectors=not plan.codec.rank))
-    return rows, sheets
+                sheets.append(Sheet(*first, caption, vectors=not plan.codec.rank))
+            point = level, realism_asked
+            for subject, of_example in zip(examples[: views.SIGNALS], measured, strict=False):
+                shown += views.of(subject, *of_example[level - 1], *point)
+    return rows, sheets, shown
 
 
 def _measured(plan, trial, artefact, examples, asked):
