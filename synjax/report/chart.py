@@ -73,7 +73,7 @@ def palette(count):
     maps = matplotlib.colormaps["viridis"]
     places = [index / max(count - 1, 1) for index in range(count)]
     return [
-        tuple(_hex(maps(a + (b - a) * p)) for a, b in ((0.0, 0.8), (0.25, 1.0))) for p in places
+        tuple(_hex(maps(a + (b - a) * p)) for a, b in ((0.0, 0.8), (0.38, 1.0))) for p in places
     ]
 
 

@@ -78,19 +78,18 @@ def _machine(runs, calls):
     names = runs[0].name if len(runs) == 1 else headline(runs)
     if not calls:
         return f"<h3>{escape(names)}</h3><p>Versions, device and wall time were not recorded.</p>"
-    machine = calls[-1]["machine"]
     seconds = [call["seconds"] for call in calls if not call["part"]]
     open_calls = sum(one is None for one in seconds)
     taken = _duration(sum(one for one in seconds if one is not None))
     taken += f" in {len(seconds)} calls" if len(seconds) > 1 else ""
     taken += f", {open_calls} of which did not end or still run" if open_calls else ""
     devices = dict.fromkeys(_device(call["machine"]) for call in calls)
-    versions = {"Python": machine.get("python", "?")} | machine.get("versions", {})
+    versions = dict.fromkeys(_versions(call["machine"]) for call in calls)
     rows = [
         ["Begun", calls[0]["date"]],
         ["Wall time", taken],
         ["Device", "; ".join(device for device in devices if device) or "that of the workers"],
-        ["Versions", ", ".join(f"{name} {version}" for name, version in versions.items())],
+        ["Versions", "; ".join(text for text in versions if text)],
     ]
     return f"<h3>{escape(names)}</h3>" + markup.table(["", ""], rows, "How it was run")
 
@@ -117,6 +116,12 @@ def _device(machine):
         return ""
     text = f"{machine.get('devices', 1)} × {machine['device']}"
     return f"{text}; {machine['processor']}, {machine['cores']} cores"
+
+
+def _versions(machine):
+    found = {"Python": machine["python"]} if "python" in machine else {}
+    found |= machine.get("versions", {})
+    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def _duration(seconds):

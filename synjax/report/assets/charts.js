@@ -43,7 +43,6 @@
 
   function draw(id, chart) {
     const place = byId(id);
-    if (!chart) return Plotly.purge(place);
     const shown = layout(chart.title);
     shown.xaxis = axis(chart.x_label, chart.x_log);
     shown.yaxis = axis(chart.y_label, chart.y_log);
@@ -106,7 +105,7 @@
     const all = DATA.sheets.flatMap((sheet) => sheet.values[divergence[0]].flat()).filter((value) => value !== null);
     const log = all.length && Math.min(...all) > 0 && Math.max(...all) > 10 * Math.min(...all);
     const side = (text, isLog) => ({ ...axis(text, isLog), backgroundcolor: "rgba(0,0,0,0)", showbackground: false, title: { text: plain(text), font: { size: 11 } } });
-    shown.scene = { xaxis: side(rateLabel), yaxis: side(quality[1]), zaxis: side(divergence[1], log), camera: { eye: { x: -1.45, y: -1.5, z: 0.75 } }, uirevision: "kept" };
+    shown.scene = { xaxis: side(rateLabel), yaxis: side(quality[1]), zaxis: side(divergence[1], log), camera: { eye: { x: -1.6, y: -1.65, z: 0.8 }, center: { x: 0, y: 0, z: -0.12 } }, uirevision: "kept" };
     shown.margin = { l: 0, r: 0, t: 36, b: 0 };
     shown.legend = { font: { size: 11 } };
     const place = byId("plot-surface");
@@ -120,16 +119,34 @@
     select.closest("label").hidden = entries.length < 2;
   }
 
+  // Each place is drawn when it comes into view, and again when what it shows changes.
+  const jobs = new Map();
+  const seen = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) if (isIntersecting) jobs.get(target)?.();
+  }, { rootMargin: "200px" });
+
+  function later(id, job) {
+    const place = byId(id);
+    seen.unobserve(place);
+    jobs.set(place, () => { jobs.delete(place); job(); });
+    seen.observe(place);
+  }
+
   function drawAll() {
     const quality = DATA.qualities.find(([name]) => name === byId("quality").value);
     const divergence = DATA.divergences.find(([name]) => name === byId("divergence").value);
-    if (quality && divergence) surface(quality, divergence);
     byId("plot-surface").hidden = !(quality && divergence);
-    draw("plot-rate-quality", quality && DATA.charts[`rate_${quality[0]}`]);
-    draw("plot-distortion-divergence", divergence && DATA.charts[`distortion_${divergence[0]}`]);
-    draw("plot-rate-divergence", divergence && DATA.charts[`rate_${divergence[0]}`]);
-    const trained = DATA.training[byId("metric").value];
-    if (trained) draw("plot-training", trained);
+    if (quality && divergence) later("plot-surface", () => setTimeout(surface, 0, quality, divergence)); // the slowest, last
+    const chosen = {
+      "plot-rate-quality": quality && DATA.charts[`rate_${quality[0]}`],
+      "plot-distortion-divergence": divergence && DATA.charts[`distortion_${divergence[0]}`],
+      "plot-rate-divergence": divergence && DATA.charts[`rate_${divergence[0]}`],
+      "plot-training": DATA.training[byId("metric").value],
+    };
+    for (const [id, chart] of Object.entries(chosen)) {
+      byId(id).hidden = !chart;
+      if (chart) later(id, () => draw(id, chart));
+    }
   }
 
   options(byId("quality"), DATA.qualities);

@@ -95,11 +95,11 @@
       const member = state.member;
       const shown = { source: signal.source, jpeg: view.jpeg }[state.other ? state.blink : ""] ?? view.members[member];
       const isMember = shown === view.members[member];
-      picture(byId("view-member"), shown, isMember ? `Member ${view.addresses[member]} at ${point}` : `${state.blink} in place of the member`);
+      picture(byId("view-member"), shown, isMember ? `Member with address ${view.addresses[member]} at ${point}` : `${{ source: "Source", jpeg: "JPEG" }[state.blink]} in place of the member`);
       byId("view-member").firstElementChild.classList.toggle("blinking", !isMember);
       const metrics = view.metrics;
       const rate = metrics.bpp_exact !== undefined ? `${number(metrics.bpp_exact)} bpp` : `${number(metrics.rate_exact)} bits/dim`;
-      caption(byId("view-member"), isMember ? `Member ${view.addresses[member]}` : `Blink: ${state.blink}`, [
+      caption(byId("view-member"), isMember ? `Member, address ${view.addresses[member]}` : `Blink: ${{ source: "source", jpeg: "JPEG" }[state.blink]}`, [
         `${number(view.bytes, 6)} bytes, ${rate}`,
         `${view.psnr[member].toFixed(2)} dB PSNR, MSE of all ${number(metrics.mse)}`,
         ...(metrics.ms_ssim !== undefined ? [`MS-SSIM ${metrics.ms_ssim.toFixed(4)}`] : []),
@@ -118,7 +118,7 @@
       for (const id of ["previous", "next"]) byId(id).disabled = view.members.length < 2;
       if (!state.other) {
         const instead = view.realism === state.realism ? "" : ` It has one realism, β ${view.realism}.`;
-        say("explorer-status", `${signal.name} at ${point}: member ${view.addresses[member]} of ${number(view.bytes, 6)} bytes, ${view.psnr[member].toFixed(2)} dB.${instead}`);
+        say("explorer-status", `${signal.name} at ${point}: ${number(view.bytes, 6)} bytes, member with address ${view.addresses[member]}, ${view.psnr[member].toFixed(2)} dB.${instead}`);
       }
     }
 
