@@ -90,7 +90,7 @@ def charts(trainings):
             log = chart.is_wide([value for one in series for value in one.y])
             marked = tuple(sorted(marks.items())) if len(marks) <= 6 else ()
             found[metric] = chart.Chart(
-                f"training-{metric}", f"Training: {metric}", "step", label, tuple(series),
+                f"training-{metric}", "Training", "step", label, tuple(series),
                 y_log=log, marks=marked,
             )  # fmt: skip
     return found

@@ -28,6 +28,7 @@ def _figure(chart):
         legend = f"<details><summary>{len(labels)} curves</summary>{legend}</details>"
     note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
     return (
-        f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
+        f'<figure class="chart" data-chart="{escape(chart.name)}">'
+        f"<figcaption>{escape(title)}</figcaption>"
         f"{svg.draw(chart)}{legend}{note}</figure>"
     )

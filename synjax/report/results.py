@@ -31,7 +31,9 @@ def html(frame, viewed=()):
 
 
 def _heading(column, meanings):
-    text = escape(column.heading).replace("\n", "<br>").replace("_", "_<wbr>")
+    text = escape(column.heading).replace("\n", "<br>")
+    if len(text) > 12:
+        text = text.replace("_", "_<wbr>")
     meaning = meanings.get(column.name, "")
     return (
         f'<th scope="col" data-name="{escape(column.name)}" '

@@ -14,7 +14,7 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: colour("ink"), family: "system-ui, sans-serif", size: 12 },
       margin: { l: 62, r: 12, t: 36, b: 46 },
-      legend: { orientation: "h", y: -0.22, font: { size: 11 } },
+      showlegend: false, // the keys below can be reached without a pointer
       hoverlabel: { bgcolor: colour("card"), font: { color: colour("ink") } },
     };
   }
@@ -25,12 +25,9 @@
   });
 
   function traces(chart) {
-    const seen = new Set();
     return chart.series.map((one) => {
-      const first = !seen.has(one.label);
-      seen.add(one.label);
       return {
-        type: "scatter", name: plain(one.label), legendgroup: plain(one.label), showlegend: first,
+        type: "scatter", name: plain(one.label),
         mode: [one.dash && "lines", one.marker && "markers"].filter(Boolean).join("+"),
         x: one.x, y: one.y, customdata: one.rows.length ? one.rows : undefined,
         line: { color: pick(one.colour), dash: one.dash || "solid", width: 1.7 },
@@ -47,13 +44,28 @@
     shown.xaxis = axis(chart.x_label, chart.x_log);
     shown.yaxis = axis(chart.y_label, chart.y_log);
     shown.hovermode = "closest";
-    const several = new Set(chart.series.map((one) => one.label)).size;
-    shown.showlegend = several > 1 && several <= 24;
     shown.shapes = chart.marks.map(([x]) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { dash: "dot", width: 1, color: colour("soft") } }));
     shown.annotations = chart.marks.map(([x, text]) => ({ x, y: 1, yref: "paper", text: plain(text), showarrow: false, xanchor: "left", yanchor: "top", font: { size: 11, color: colour("soft") } }));
     label(place, `${chart.title}: ${chart.y_label} against ${chart.x_label}. The values are in the table.`);
     Plotly.react(place, traces(chart), shown, CONFIG);
     link(place);
+    // The static chart's own key; what is in a summary stays in it.
+    const own = document.querySelector(`figure[data-chart="${CSS.escape(chart.name)}"] .legend`);
+    const whole = (own?.parentElement.closest("details:has(> .legend)") ?? own)?.cloneNode(true);
+    place.nextElementSibling.replaceChildren(...(whole ? [whole] : []));
+    for (const item of place.nextElementSibling.querySelectorAll("li")) toggling(item, place, plain(item.textContent));
+  }
+
+  // Makes an entry of a key show and hide the curves of its name.
+  function toggling(item, place, name) {
+    const button = make("button", { type: "button", "aria-pressed": "true" }, ...item.childNodes);
+    item.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const shown = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(shown));
+      const own = place.data.flatMap((trace, index) => (trace.name === name ? [index] : []));
+      Plotly.restyle(place, { visible: shown }, own);
+    });
   }
 
   function label(place, text) {
@@ -79,7 +91,7 @@
       const [x, y, z] = [rate, quality[0], divergence[0]].map(values);
       const name = plain(sheet.label || "measured");
       const shade = pick(sheet.colour);
-      const group = { legendgroup: name, name };
+      const group = { name };
       if (sheet.lambda_d.length > 1 && sheet.lambda_p.length > 1) {
         found.push({ ...group, type: "surface", x, y, z, opacity: 0.55, showscale: false, hoverinfo: "skip", colorscale: [[0, shade], [1, shade]], contours: { x: { highlight: false }, y: { highlight: false }, z: { highlight: false } } });
         const bound = sheet.values.rate_bound;
@@ -89,7 +101,7 @@
       const error = values(`${divergence[0]}_se`)?.flat();
       const text = sheet.lambda_d.flatMap((d) => sheet.lambda_p.map((p) => `λ_d ${d}, λ_p ${p}`));
       found.push({
-        ...group, type: "scatter3d", mode: "markers", x: x.flat(), y: y.flat(), z: z.flat(), text, customdata: sheet.rows.flat(), showlegend: DATA.sheets.length > 1,
+        ...group, type: "scatter3d", mode: "markers", x: x.flat(), y: y.flat(), z: z.flat(), text, customdata: sheet.rows.flat(),
         marker: { size: 4.5, color: shade }, error_z: error ? { type: "data", array: error, thickness: 1, width: 2, color: shade } : undefined,
         hovertemplate: `%{text}<br>rate %{x:.4g}<br>${plain(quality[1])} %{y:.4g}<br>${plain(divergence[1])} %{z:.4g}<extra>${name}</extra>`,
       });
@@ -99,7 +111,7 @@
       const [I, J] = [sheet.lambda_d.length, sheet.lambda_p.length];
       for (let i = 0; i < I; i++) wire([...Array(J).keys()].map((j) => [i, j]));
       for (let j = 0; j < J; j++) wire([...Array(I).keys()].map((i) => [i, j]));
-      found.push({ ...group, type: "scatter3d", mode: "lines", ...wires, line: { color: shade, width: 2.5 }, hoverinfo: "skip", showlegend: false });
+      found.push({ ...group, type: "scatter3d", mode: "lines", ...wires, line: { color: shade, width: 2.5 }, hoverinfo: "skip" });
     });
     const shown = layout("The surface: turn it");
     const all = DATA.sheets.flatMap((sheet) => sheet.values[divergence[0]].flat()).filter((value) => value !== null);
@@ -107,11 +119,19 @@
     const side = (text, isLog) => ({ ...axis(text, isLog), backgroundcolor: "rgba(0,0,0,0)", showbackground: false, title: { text: plain(text), font: { size: 11 } } });
     shown.scene = { xaxis: side(rateLabel), yaxis: side(quality[1]), zaxis: side(divergence[1], log), camera: { eye: { x: -1.6, y: -1.65, z: 0.8 }, center: { x: 0, y: 0, z: -0.12 } }, uirevision: "kept" };
     shown.margin = { l: 0, r: 0, t: 36, b: 0 };
-    shown.legend = { font: { size: 11 } };
     const place = byId("plot-surface");
     label(place, `Rate, ${quality[1]} and ${divergence[1]} as a surface for each level. The values are in the table.`);
     Plotly.react(place, found, shown, CONFIG);
     link(place);
+    const key = make("ul", { class: "legend" });
+    if (DATA.sheets.length > 1)
+      for (const sheet of DATA.sheets) {
+        const dot = make("span", { "aria-hidden": "true", style: `color:${pick(sheet.colour)}` }, "● ");
+        const item = make("li", {}, dot, sheet.label);
+        key.append(item);
+        toggling(item, place, plain(sheet.label));
+      }
+    place.nextElementSibling.replaceChildren(key);
   }
 
   function options(select, entries) {
@@ -135,7 +155,7 @@
   function drawAll() {
     const quality = DATA.qualities.find(([name]) => name === byId("quality").value);
     const divergence = DATA.divergences.find(([name]) => name === byId("divergence").value);
-    byId("plot-surface").hidden = !(quality && divergence);
+    byId("plot-surface").parentElement.hidden = !(quality && divergence);
     if (quality && divergence) later("plot-surface", () => setTimeout(surface, 0, quality, divergence)); // the slowest, last
     const chosen = {
       "plot-rate-quality": quality && DATA.charts[`rate_${quality[0]}`],
@@ -144,7 +164,7 @@
       "plot-training": DATA.training[byId("metric").value],
     };
     for (const [id, chart] of Object.entries(chosen)) {
-      byId(id).hidden = !chart;
+      byId(id).parentElement.hidden = !chart;
       if (chart) later(id, () => draw(id, chart));
     }
   }
