@@ -212,6 +212,16 @@ def test_every_control_can_be_reached_by_the_tab_key_and_has_a_name(shared):
     assert {"slider-lambda_d", "slider-lambda_p", "slider-level", "stage", "next"} <= reached
 
 
+def test_paper_shows_the_static_charts_the_table_and_the_pictures(shared):
+    shared.emulate_media(media="print")
+    assert shared.locator("#surface figure.chart svg").first.is_visible()
+    assert shared.locator("#results").is_visible() and shared.locator("#stage").is_visible()
+    for hidden in ("nav", "#plot-surface", "#filter", "#next"):
+        assert not shared.locator(hidden).first.is_visible()
+    assert shared.pdf().count(b"/Type /Page\n") > 1
+    shared.emulate_media(media="screen")
+
+
 @pytest.mark.parametrize("javascript", [True, False])
 def test_nothing_overflows_at_380_pixels(browser, address, javascript):
     context = browser.new_context(

@@ -9,6 +9,7 @@ import pytest
 from report_rows import frame
 
 from synjax.report import chart, slices, surface, svg
+from synjax.reporting import table as table_module
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -68,6 +69,16 @@ def test_bounds_of_the_table_are_drawn_where_there_are_any():
     assert len(found) == 2
     measured = set(table["rate_bound"])
     assert all(set(one.x) <= measured and not one.rows for one in found)
+
+
+def test_what_its_run_says_already_is_not_said_again():
+    first = frame()
+    second = first.assign(run="other", members=0)
+    both = table_module.merge([first, second])
+    assert slices.telling(both, slices.VARIANTS) == ["run"]
+    assert slices.telling(first, slices.VARIANTS) == []
+    within = table_module.merge([first, first.assign(realism=0.5)])
+    assert slices.telling(within, slices.VARIANTS) == ["realism"]
 
 
 def test_every_divergence_that_was_not_trained_for_comes_first():

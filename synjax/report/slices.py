@@ -33,6 +33,13 @@ def divergences(frame):
     return sorted(names, key=lambda name: name in set(frame["perception"]))
 
 
+def telling(frame, names):
+    """Those columns that tell rows apart: where there are several runs, inside one of them."""
+    several = frame["run"].nunique() > 1
+    inside = frame.groupby("run")[[n for n in names if n != "run"]].nunique(dropna=False)
+    return [n for n in names if (several if n == "run" else (inside[n] > 1).any())]
+
+
 def label(name):
     """What an axis calls a quality or a divergence."""
     return external.METRICS[name][0] if name in external.METRICS else name.replace("_", " ")
@@ -76,7 +83,7 @@ def charts(frame):
 def _slice(frame, x, y, along, colour, titles, references):
     """A curve for each value of `colour`, level and variant, in the order of `along`."""
     drawn = _finite(frame, x, y)
-    variants = [name for name in VARIANTS if frame[name].nunique(dropna=False) > 1]
+    variants = telling(frame, VARIANTS)
     levels = sorted(frame["level"].unique())
     values = sorted(frame[colour].unique())
     colours = dict(zip(values, chart.palette(len(values)), strict=True))

@@ -23,7 +23,7 @@ def sheets(frame):
     rate, _ = slices.rate_column(frame)
     names = [rate, "rate_bound", *slices.qualities(frame), *table.divergences(frame)]
     names += [f"{name}_se" for name in names if f"{name}_se" in frame]
-    telling = [name for name in _GROUPS if frame[name].nunique(dropna=False) > 1]
+    telling = slices.telling(frame, _GROUPS)
     groups = list(frame.groupby(telling or ["level"], dropna=False))
     found = []
     for (key, rows), colour in zip(groups, chart.palette(len(groups)), strict=True):
