@@ -104,6 +104,12 @@ def test_a_sheet_is_the_grid_of_one_level_with_holes_where_trials_failed():
                     assert value == pytest.approx(table.mse[row], rel=1e-4)
 
 
+def test_the_only_sheet_has_no_name():
+    table = frame()
+    (sheet,) = surface.sheets(table[table["level"] == 1])
+    assert sheet["label"] == "" and np.shape(sheet["rows"]) == (3, 2)
+
+
 def test_a_picture_has_a_link_for_each_point_and_is_well_formed():
     one = slices.charts(frame())["rate_psnr"]
     root = _parsed(svg.draw(one))

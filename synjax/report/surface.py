@@ -24,7 +24,8 @@ def sheets(frame):
     names = [rate, "rate_bound", *slices.qualities(frame), *table.divergences(frame)]
     names += [f"{name}_se" for name in names if f"{name}_se" in frame]
     telling = slices.telling(frame, _GROUPS)
-    groups = list(frame.groupby(telling or ["level"], dropna=False))
+    keys = telling or ["level"]
+    groups = list(frame.groupby(keys, dropna=False))
     found = []
     for (key, rows), colour in zip(groups, chart.palette(len(groups)), strict=True):
         lambda_d, lambda_p = (sorted(rows[name].unique()) for name in ("lambda_d", "lambda_p"))
@@ -33,7 +34,7 @@ def sheets(frame):
         means = means.reindex([(d, p) for d in lambda_d for p in lambda_p])
         shape = len(lambda_d), len(lambda_p)
         values = {name: _grid(means[name].to_numpy().reshape(shape)) for name in names}
-        text = [f"{n} {v}" if n != "run" else str(v) for n, v in zip(telling, key, strict=True)]
+        text = [f"{n} {v}" if n != "run" else str(v) for n, v in zip(keys, key, strict=True)]
         found.append(
             {
                 "label": ", ".join(text) if telling else "",
