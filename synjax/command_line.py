@@ -15,6 +15,9 @@ VERBS = {
     "evaluate": "Evaluates a trained working directory again and exports the table.",
     "status": "Which runs and trials of a sweep are done, running, waiting or failed, and why.",
     "export": "Writes tables and plots from the rows of an evaluated working directory.",
+    "report": "Writes one page of several sweeps, finished or not: surface, table, synsets. "
+    "Without --out it is report.html in the sweep's directory or, of several, in this one.",
+    "show": "Prints the table of a sweep and small charts of characters, of what there is so far.",
     "compare": "BD-rates between the curves of tables (a run's directory, table.csv, .parquet) and "
     "of external results (CSV: name, bpp or bits_per_dim, metrics), merged and drawn together.",
     "package": "Writes the codec of a trained trial as a directory that the verbs below need.",
@@ -46,6 +49,8 @@ ARGUMENTS = {
     "inspect": ("STREAM.syn",),
     "compare": ("TABLE", "…"),
     "status": ("DIRECTORY",),
+    "report": ("RUN", "…"),
+    "show": ("RUN",),
     "data": ("prepare|info|preview", "ADDRESS"),
     "classical": ("ADDRESS",),
 }
@@ -85,7 +90,9 @@ def define(verb, in_python=True):
         flags.DEFINE_string("metric", "psnr", "The quality, a column.", flag_values=values)
         meaning = "Name of the one curve to compare with; all, if it is not given."
         flags.DEFINE_string("against", None, meaning, flag_values=values)
-    elif verb == "status":
+    elif verb == "report":
+        flags.DEFINE_string("out", None, "The page to write, FILE.html.", flag_values=values)
+    elif verb in ("status", "show"):
         pass
     elif verb in ("package", *CODED):
         _codec_flags(verb, values)
@@ -232,8 +239,9 @@ def parse(verb, arguments):
         raise ValueError(f"data takes prepare, info or preview, got {given[0]!r}")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
+    optional = (("inspect", "codec"), ("report", "out"))
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
-        if name in values and not values[name].value and (verb, name) != ("inspect", "codec"):
+        if name in values and not values[name].value and (verb, name) not in optional:
             raise ValueError(f"{verb} needs --{name}={form}")
     if path is not None:
         return values, given, configuration.load(path, overrides)

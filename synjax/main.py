@@ -6,6 +6,8 @@
     ./launch.sh evaluate            evaluate the checkpoints of a working directory again
     ./launch.sh status              what of a sweep is done, running, waiting or failed
     ./launch.sh export              write tables and plots from the rows of a working directory
+    ./launch.sh report              one page of several sweeps: surface, table, synsets
+    ./launch.sh show                the table and small charts in the terminal
     ./launch.sh compare             BD-rates and one plot of several tables and external results
     ./launch.sh package             write the codec of one trial as a directory of its own
     ./launch.sh compress            a picture or a sound to a stream, with such a codec
@@ -22,6 +24,7 @@
 `./launch.sh VERB --help` lists the flags of a verb.
 """
 
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -116,13 +119,28 @@ def _dispatch(verb, arguments, console):
         return studies.classical(*given, *asked, console)
     if verb == "data":
         return _data(*given, values, console)
-    workdir = given[0] if verb == "status" else values.workdir
-    listing = verb in ("status", "export")
-    only_read = verb in ("status", "package")
+    if verb == "report":
+        return _report(given, values.out, console)
+    workdir = given[0] if verb in ("status", "show") else values.workdir
+    listing = verb in ("status", "show", "export")
+    only_read = verb in ("status", "show", "package")
     if storage.is_remote(workdir) and (given := _unshared(values)):
         raise ValueError(f"{given} needs a --workdir that all its processes share, not {workdir}")
     with storage.opened(workdir, console, only_read, checkpoints=not listing) as local:
-        return _sweep(verb, local, values, config, experiment, console)
+        command = shlex.join(["./launch.sh", verb, *arguments])
+        return _sweep(verb, local, values, config, experiment, console, command)
+
+
+def _report(directories, out, console):
+    """One page of sweeps, which may be in object stores; those are only read."""
+    if out is None and len(directories) == 1 and storage.is_remote(directories[0]):
+        raise ValueError(f"report needs --out=FILE.html: {directories[0]} is only read")
+    with contextlib.ExitStack() as stack:
+        opened = [
+            stack.enter_context(storage.opened(one, console, only_read=True, checkpoints=False))
+            for one in directories
+        ]
+        return run.report(opened, out, console)
 
 
 def _unshared(values):
@@ -132,10 +150,12 @@ def _unshared(values):
     return "--launcher=slurm" if "launcher" in values and values.launcher == "slurm" else None
 
 
-def _sweep(verb, workdir, values, config, experiment, console):
+def _sweep(verb, workdir, values, config, experiment, console, command):
     """A verb of a working directory."""
     if verb == "status":
         return run.status(workdir, console)
+    if verb == "show":
+        return run.show(workdir, console)
     if verb == "package":
         return run.package(workdir, values.trial, values.codec, console)
     if verb == "export":
@@ -143,14 +163,15 @@ def _sweep(verb, workdir, values, config, experiment, console):
     share = _share(values, workdir) if verb in ("sweep", "train") else None
     devices = _devices(values, console) if share is None else None
     if verb == "quickstart":
-        return run.sweep(config, workdir, console, experiment, devices)
+        return run.sweep(config, workdir, console, experiment, devices, command=command)
     if verb == "evaluate":
         return run.evaluate(workdir, console, devices)
     if values.runs is not None:
         names = values.runs.split(";")
-        return run.work(workdir, names, verb == "sweep", console, devices)
-    do = run.sweep if verb == "sweep" else run.train
-    return do(config, workdir, console, experiment, devices, share)
+        return run.work(workdir, names, verb == "sweep", console, devices, command)
+    if verb == "train":
+        return run.train(config, workdir, console, experiment, devices, share)
+    return run.sweep(config, workdir, console, experiment, devices, share, command)
 
 
 def _data(action, address, values, console):

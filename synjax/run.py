@@ -1,5 +1,6 @@
 """What the verbs do: sweep → evaluation → reporting, on a working directory."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -9,17 +10,21 @@ import jax
 import numpy as np
 
 from synjax import sweep as sweeping
+from synjax.bench import machine
 from synjax.codec import package as packaging
 from synjax.codec import samples
 from synjax.data import sounds
 from synjax.evaluation import evaluate as evaluation
 from synjax.launching import launch, workers
+from synjax.report import page, reading, terminal
 from synjax.reporting import (
+    calls,
     contact_sheet,
     plots,
     progress,
     spectrogram,
     table,
+    view_files,
 )
 from synjax.reporting import status as progress_text
 from synjax.training import interruption, ledger, mesh
@@ -28,6 +33,7 @@ from synjax.training import plan as planning
 ROWS = ledger.ROWS
 VARIANTS = "variants"
 CLAIMS = "claims.json"
+REPORT = "report.html"
 
 
 @interruption.handled()
@@ -112,7 +118,7 @@ def _raise_if_died(died, workdir):
 
 
 @interruption.handled()
-def work(workdir, names, evaluated, console, devices=None):
+def work(workdir, names, evaluated, console, devices=None, command=None):
     """Does the part of one worker: trains some runs and evaluates what is complete by them.
 
     Args:
@@ -121,6 +127,7 @@ def work(workdir, names, evaluated, console, devices=None):
       evaluated: whether trials are evaluated, too.
       console: rich console.
       devices: `training.mesh.Devices`, as for `sweep.Trainer`.
+      command: as it was typed, for the record of calls.
 
     Raises:
       ValueError: there are no such runs, or a parent is not trained.
@@ -138,7 +145,8 @@ def work(workdir, names, evaluated, console, devices=None):
     own = dataclasses.replace(
         plan, runs=needed, trials=tuple(t for t in plan.trials if t.decoder in names)
     )
-    with workers.alone([home / plan.directory(runs[name]) for name in names]):
+    noted = calls.noted(home, command, machine.describe(), part=True)
+    with noted, workers.alone([home / plan.directory(runs[name]) for name in names]):
         known = _train(parts, home, console, devices, only_read=True)
         outcomes = _train(own, home, console, devices, known=known)
         if evaluated and own.trials:
@@ -146,7 +154,7 @@ def work(workdir, names, evaluated, console, devices=None):
 
 
 @interruption.handled()
-def sweep(config, workdir, console, experiment=None, devices=None, share=None):
+def sweep(config, workdir, console, experiment=None, devices=None, share=None, command=None):
     """Trains, evaluates and exports; finishes what an interrupted call left.
 
     Args:
@@ -158,6 +166,7 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None):
         it holds, what was measured).
       devices: `training.mesh.Devices`, as for `sweep.Trainer`.
       share: `launching.launch.Share`; None to do it all here.
+      command: as it was typed, for the record of calls.
 
     Raises:
       launch.Died: some jobs died; the table holds the rows of the others.
@@ -165,21 +174,37 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None):
     """
     began = time.monotonic()
     plans = _plans(config, workdir, experiment)
-    if share is not None:
-        died = _share(plans, "sweep", workdir, console, share)
-        if died and any(list(home.glob(f"trials/*/{ROWS}")) for _, home in plans):
-            export(workdir, console)
-        _raise_if_died(died, workdir)
-    else:
-        for plan, home in plans:
-            _evaluate(plan, _train(plan, home, console, devices), home, console, again=False)
+    with _noted(plans, workdir, share, command):
+        if share is not None:
+            died = _share(plans, "sweep", workdir, console, share)
+            if died and any(list(home.glob(f"trials/*/{ROWS}")) for _, home in plans):
+                export(workdir, console)
+            _raise_if_died(died, workdir)
+        else:
+            for plan, home in plans:
+                _evaluate(plan, _train(plan, home, console, devices), home, console, again=False)
     mesh.wait("evaluated")
     if not mesh.is_first():
         return
-    results = export(workdir, console)
-    if hasattr(experiment, "claims"):
-        _print_claims(experiment.claims(results, config), pathlib.Path(workdir), console)
+    judge = getattr(experiment, "claims", None)
+    verdicts = export(workdir, console, judge and (lambda results: judge(results, config)))
+    _print_claims(verdicts, console)
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
+
+
+def _noted(plans, workdir, share, command):
+    """Notes a call that has something to do; one that finds all done leaves the record alone."""
+    waits = any(
+        not (home / ledger.TRIALS / trial.name / ROWS).exists()
+        for plan, home in plans
+        for trial in plan.trials
+    )
+    if not waits or not mesh.is_first():
+        return contextlib.nullcontext()
+    facts = machine.describe()
+    if share is not None:  # the devices are the workers' own
+        facts = {name: facts[name] for name in ("python", "versions")}
+    return calls.noted(workdir, command, facts)
 
 
 @interruption.handled()
@@ -230,12 +255,17 @@ def _evaluate(plan, outcomes, workdir, console, again):
             weights = outcomes[trial.encoder].weights, outcome.weights
             if outcome.failure:
                 rows = evaluation.failed_rows(plan, trial, outcome.failure, examples)
-                sheets = []
+                sheets, shown = [], []
             else:
-                rows, sheets = evaluation.trial_rows(plan, trial, outcome.params, examples, weights)
+                rows, sheets, shown = evaluation.trial_rows(
+                    plan, trial, outcome.params, examples, weights
+                )
             for level, sheet in enumerate(sheets, 1):
                 stem = directory / f"members_level_{level}"
                 _draw(sheet, stem)
+            point = {"trial": trial.name, "seed": trial.seed}
+            point |= {"lambda_d": trial.lambda_d, "lambda_p": trial.lambda_p}
+            view_files.write(directory, shown, point)
             directory.mkdir(parents=True, exist_ok=True)
             # The rows come last: where they are, everything of the trial is.
             table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())
@@ -297,11 +327,39 @@ def _plain(value):
     raise TypeError(f"cannot write {type(value)} as JSON")
 
 
-def export(workdir, console):
-    """Writes tables and plots from the rows of a working directory and prints the table.
+def report(directories, out, console):
+    """Writes one page of several sweeps, finished or not.
+
+    Args:
+      directories: of sweeps.
+      out: path of the page; None for `report.html` in the sweep's directory or, of several, here.
+      console: rich console.
+
+    Raises:
+      ValueError: there is no sweep, or the path holds something else.
+    """
+    if out is None:
+        out = pathlib.Path(directories[0] if len(directories) == 1 else ".") / REPORT
+    path = page.write(reading.read(directories), page.require_own(out))
+    line = f"{path}  ({path.stat().st_size / 1e6:.1f} MB)"
+    console.print(f"Wrote\n  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show(workdir, console):
+    """Prints the table of a sweep and small charts, of what there is so far."""
+    terminal.show(reading.read([workdir]), console)
+
+
+def export(workdir, console, judge=None):
+    """Writes tables, plots and the page from the rows of a working directory, prints the table.
+
+    Args:
+      workdir: of a sweep.
+      console: rich console.
+      judge: table → claims, as an experiment has them; they are written for the page.
 
     Returns:
-      The table.
+      What `judge` said, or an empty list.
 
     Raises:
       ValueError: there is no sweep, or none of its trials was evaluated.
@@ -324,6 +382,10 @@ def export(workdir, console):
     variances = getattr(plan.source, "variances", None)
     paths += plots.rate_distortion(results, workdir / "plots", variances)
     paths += plots.distortion_perception(results, workdir / "plots", variances)
+    verdicts = judge(results) if judge else []
+    if judge:
+        _write_claims(verdicts, workdir)
+    paths.append(page.write(reading.read([workdir]), workdir / REPORT))
     table.print_table(results, console)
     if missing:
         console.print(f"Not evaluated yet: {', '.join(missing)}", highlight=False)
@@ -335,14 +397,16 @@ def export(workdir, console):
         console.print(f"  {path}", highlight=False, soft_wrap=True)
     if sheets:
         console.print(f"  {workdir / pattern}  ({len(sheets)} contact sheets)", highlight=False)
-    return results
+    return verdicts
 
 
-def _print_claims(verdicts, workdir, console):
+def _write_claims(verdicts, workdir):
     """What the experiment says its table must show, and whether it does."""
-    lines = []
-    for claim, holds, measured in verdicts:
-        lines.append({"claim": claim, "holds": bool(holds), "measured": measured})
+    lines = [{"claim": c, "holds": bool(holds), "measured": m} for c, holds, m in verdicts]
+    table.replace_file(workdir / CLAIMS, json.dumps(lines, indent=1).encode())
+
+
+def _print_claims(verdicts, console):
+    for claim, holds, measured in verdicts or ():
         mark = "holds" if holds else "FAILS"
         console.print(f"{mark}  {claim}: {measured}", highlight=False, markup=False, soft_wrap=True)
-    table.replace_file(workdir / CLAIMS, json.dumps(lines, indent=1).encode())

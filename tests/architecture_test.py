@@ -28,8 +28,9 @@ FLOORS = {
     "coding": 4,
     "bench": 4,
     "datasets": 4,
-    "run": 4,
+    "report": 4,
     "studies": 4,
+    "run": 5,
     "command_line": 5,
     "main": 6,
 }

@@ -393,7 +393,7 @@ def test_large_pictures_in_windows_are_what_they_are_as_a_whole(artefact, monkey
 def test_the_hyper_latent_of_a_large_picture_is_that_of_the_whole(other_prior, monkeypatch):
     x = _picture(700, 100)
     z = rendering.analyse(other_prior, x)["z"]
-    monkeypatch.setattr(padding, "WINDOW", 512)
+    monkeypatch.setattr(padding, "window", lambda rank: 512)
     found = rendering.analyse(other_prior, x)["z"]
     np.testing.assert_allclose(found, z, atol=1e-3)
     assert np.std(z) > 0.01
@@ -410,6 +410,6 @@ def test_a_halo_that_is_too_small_would_be_seen(artefact, monkeypatch):
     """The test above can fail."""
     x = _picture(400, 300)
     y = rendering.analyse(artefact, x)["y"]
-    monkeypatch.setattr(padding, "WINDOW", 128)
+    monkeypatch.setattr(padding, "window", lambda rank: 128)
     monkeypatch.setattr(rendering, "halo", lambda codec: 0)
     assert np.abs(rendering.analyse(artefact, x)["y"] - y).max() > 1e-2

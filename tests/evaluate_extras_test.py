@@ -12,7 +12,7 @@ def _rows(config):
     made = plan.make(config)
     trial = made.trials[0]
     params = made.initial_params(trial.seed)
-    rows, _ = evaluate.trial_rows(made, trial, params, evaluate.subjects(config))
+    rows, *_ = evaluate.trial_rows(made, trial, params, evaluate.subjects(config))
     return table.frame(rows)
 
 

@@ -61,10 +61,10 @@ def test_a_rate_below_the_limit_is_never_ok():
     trial = plan.trials[0]
     examples = evaluate.subjects(plan.config)
     params = plan.initial_params(0)
-    (row,), _ = evaluate.trial_rows(plan, trial, params, examples)
+    (row,), *_ = evaluate.trial_rows(plan, trial, params, examples)
     assert row["status"] == "ok"
     claimed = tuple(10 * v for v in examples[0].variances)
     examples = [dataclasses.replace(examples[0], variances=claimed)]
-    (row,), _ = evaluate.trial_rows(plan, trial, params, examples)
+    (row,), *_ = evaluate.trial_rows(plan, trial, params, examples)
     assert row["status"] == "below_bound"
     assert "standard errors" in row["reason"]

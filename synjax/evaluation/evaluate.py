@@ -13,7 +13,7 @@ import numpy as np
 from synjax import distortion, objective
 from synjax.codec import bitstream, rendering, samples
 from synjax.data import pipeline, sources
-from synjax.evaluation import fresh_critic, hearing, jpeg, limits, lpips, realism
+from synjax.evaluation import fresh_critic, hearing, jpeg, limits, lpips, realism, views
 
 SHOWN = 12  # vectors on a sheet
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
@@ -100,12 +100,14 @@ class Subject:
       jpeg_curve: of a picture, `jpeg.curve`.
       variances: of independent Gaussian components, whose limits are known.
       picture: (H, W) of vectors that can be shown.
+      name: what its source calls it.
     """
 
     x: np.ndarray
     jpeg_curve: tuple | None = None
     variances: tuple | None = None
     picture: tuple | None = None
+    name: str = ""
 
 
 def subjects(config):
@@ -113,9 +115,9 @@ def subjects(config):
     source = sources.of_config(config["data"], split="test")
     examples = pipeline.evaluation_examples(source, limit=config["evaluation"]["limit"])
     if source.kind == "image":
-        return [Subject(e.x, jpeg_curve=jpeg.curve(e.x)) for e in examples]
+        return [Subject(e.x, jpeg_curve=jpeg.curve(e.x), name=e.name) for e in examples]
     known = {name: getattr(source, name, None) for name in ("variances", "picture")}
-    return [Subject(e.x, **known) for e in examples]
+    return [Subject(e.x, **known, name=e.name) for e in examples]
 
 
 def trial_rows(plan, trial, params, examples, weights=None):
@@ -130,8 +132,8 @@ def trial_rows(plan, trial, params, examples, weights=None):
         run that trained its encoder and [3] of the one that trained its decoder.
 
     Returns:
-      (rows, sheets): dicts with the columns of `reporting.table`, and for what can be shown one
-      `Sheet` per level of the first example.
+      (rows, sheets, shown): dicts with the columns of `reporting.table`, and for what can be shown
+      one `Sheet` per level of the first example, and the `views.View` of the first few.
 
     Raises:
       RuntimeError: a stream did not decode to the symbols that were encoded.
@@ -139,7 +141,7 @@ def trial_rows(plan, trial, params, examples, weights=None):
     points = trial.lambda_d, trial.lambda_p
     artefact = bitstream.make(plan.codec, params, *points, plan.has_realism)
     reached, asked = _reached(trial, weights), extras(plan.config)
-    rows, sheets = [], []
+    rows, sheets, shown = [], [], []
     for realism_asked in _realisms(plan, trial):
         measured = _measured(plan, trial, artefact.at(realism_asked), examples, asked)
         for level in range(1, plan.codec.levels + 1):
@@ -156,12 +158,16 @@ def trial_rows(plan, trial, params, examples, weights=None):
                 found = fresh_critic.of_photographs(pairs, steps=asked.critic_steps)
                 for suffix, value in zip(("", "_floor", "_se"), found, strict=True):
                     rows[-1][f"fresh_critic_w1{suffix}"] = value
-            shown = measured[0][level - 1][1]
-            if shown and realism_asked == 1:
+            first = measured[0][level - 1][1]
+            if first and realism_asked == 1:
                 caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
                 rate = plan.codec.sample_rate
-                sheets.append(Sheet(*shown, caption, not plan.codec.rank, rate))
-    return rows, sheets
+                sheets.append(Sheet(*first, caption, not plan.codec.rank, rate))
+            point = level, realism_asked
+            seen = examples[: views.SIGNALS] if plan.codec.rank != 1 else []  # sounds are heard
+            for subject, of_example in zip(seen, measured, strict=False):
+                shown += views.of(subject, *of_example[level - 1], *point)
+    return rows, sheets, shown
 
 
 def _measured(plan, trial, artefact, examples, asked):

@@ -60,8 +60,28 @@ def load(paths, metric):
     others = {p: external.read(file, known) for p, file in files.items() if p not in tables}
     for path, one in {**tables, **others}.items():
         _require_metric(path, one, metric, [*external.METRICS, *known])
-    rate = _shared_rate(tables, others)
     _tell_apart(tables, others)
+    return _compared(tables, others, metric)
+
+
+def of_table(results, metric):
+    """The curves of one table, such as `load` would find them.
+
+    Args:
+      results: a table.
+      metric: which of its columns is the quality.
+
+    Returns:
+      A `Comparison`.
+
+    Raises:
+      ValueError: no row is ok and has a rate and the metric.
+    """
+    return _compared({"the table": results}, {}, metric)
+
+
+def _compared(tables, others, metric):
+    rate = _shared_rate(tables, others)
     results = table.merge(list(tables.values())) if tables else None
     points = [] if results is None else _of_table(results, rate, metric)
     points += [point for one in others.values() for point in _of_external(one, rate, metric)]

@@ -146,7 +146,7 @@ def write(table, directory):
     contents = {
         "table.csv": table.to_csv(index=False, lineterminator="\n").encode(),
         "table.parquet": parquet.getvalue(),
-        "table.md": layout.markdown(table, divergences(table), _meanings(table)).encode(),
+        "table.md": layout.markdown(table, divergences(table), meanings(table)).encode(),
         "table.tex": layout.latex(table, divergences(table)).encode(),
     }
     return [replace_file(directory / name, content) for name, content in contents.items()]
@@ -243,7 +243,7 @@ def _columns(names):
     return columns
 
 
-def _meanings(table):
+def meanings(table):
     """Column -> one line on what it holds, divergences included."""
     return COLUMNS | {
         key.format(name): meaning

@@ -34,8 +34,25 @@ def describe(plan):
         }
         for run in plan.runs
     ]
-    trials = [{"name": t.name, "encoder": t.encoder, "decoder": t.decoder} for t in plan.trials]
+    trials = [
+        {"name": t.name, "encoder": t.encoder, "decoder": t.decoder, "records": _records(plan, t)}
+        for t in plan.trials
+    ]
     return {"runs": runs, "trials": trials}
+
+
+def _records(plan, trial):
+    """The directories of a trial's records, one for each stage that it went through."""
+    own = {trial.encoder, trial.decoder}
+    own |= {run.parent for run in plan.runs if run.name in own}
+    return [
+        record
+        for run in plan.runs
+        if run.name in own
+        for record, condition in zip(plan.records(run), run.conditions, strict=True)
+        if condition.lambda_d == trial.lambda_d
+        and (condition.lambda_p == trial.lambda_p or run.stage.name == "fidelity")
+    ]
 
 
 def check(workdir, plan):
