@@ -166,7 +166,7 @@ CHANGES = {
     "format version 1, readable is 2": _set("format", 1),
     "another version: 'files'": lambda about: about.pop("files"),
     "another version.*depth": lambda about: about["codec"].update(depth=3),
-    "codec.rank must be": lambda about: about["codec"].update(rank=1),
+    "codec.rank must be": lambda about: about["codec"].update(rank=3),
     "fingerprint of .* does not match": lambda about: about["codec"].update(stride=2),
     "fingerprint of .* does not match.*": _set("fingerprint", "00" * 8),
     "tables of .* do not fit": lambda about: about["codec"].update(groups=[1, 2]),

@@ -354,7 +354,7 @@ def test_a_finer_weight_costs_more_bits_and_reconstructs_better():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rank": 1}, "codec.rank must be 0"),
+        ({"rank": 3}, "codec.rank must be 0"),
         ({"groups": ()}, "codec.groups must be positive"),
         ({"groups": (4, 0)}, "codec.groups must be positive"),
         ({"groups": (100, 100)}, "more than the 192"),
