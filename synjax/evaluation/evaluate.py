@@ -260,8 +260,13 @@ def _summary(values):
     return row
 
 
-def _coded(artefact, x, level):
-    """Encodes, decodes and compares: the parsed stream and the seconds of both directions."""
+def _coded(artefact, x, level, members):
+    """Encodes, decodes and compares.
+
+    Returns:
+      The stream, what was parsed of it, the synset [M, …], and the seconds of encoding and of
+      decoding one member as columns of the table.
+    """
     began = time.perf_counter()
     stream = bitstream.encode(artefact, x, level)
     encoded = time.perf_counter()
@@ -270,7 +275,11 @@ def _coded(artefact, x, level):
     sent = bitstream.analyse(artefact, x).symbols[..., : sum(artefact.codec.groups[:level])]
     if not np.array_equal(parsed.symbols[..., : sent.shape[-1]], sent):
         raise RuntimeError(f"level {level}: the decoded symbols differ from the encoded ones")
-    return stream, parsed, encoded - began, decoded - encoded
+    compared = time.perf_counter()
+    synset = bitstream.render(artefact, parsed, members, level=level)
+    rendered = (time.perf_counter() - compared) / len(synset)
+    seconds = {"seconds_encode": encoded - began, "seconds_decode": decoded - encoded + rendered}
+    return stream, parsed, synset, seconds
 
 
 def _rates(artefact, x, stream, parsed, level, seed):
@@ -320,10 +329,7 @@ def _measure_picture(artefact, example, *, members, seed, asked):
     x = example.x
     results = []
     for level in range(1, artefact.codec.levels + 1):
-        stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
-        began = time.perf_counter()
-        synset = bitstream.render(artefact, parsed, members, level=level)
-        render_seconds = (time.perf_counter() - began) / len(synset)
+        stream, parsed, synset, seconds = _coded(artefact, x, level, members)
         synset = np.round(synset * 255).astype(np.float32) / 255  # a decoder writes 8-bit pictures
         row, errors = _synset_metrics(x, synset)
         row |= _rates(artefact, x, stream, parsed, level, seed)
@@ -338,7 +344,7 @@ def _measure_picture(artefact, example, *, members, seed, asked):
         for name, (value, floor) in realism.photograph_divergences(x, synset).items():
             row |= {name: value, f"{name}_floor": floor}
         row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(stream))
-        row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
+        row |= seconds
         results.append((row, (x, synset)))
     return results
 
@@ -349,17 +355,14 @@ def _measure_sound(artefact, example, *, members, seed, asked):
     x = example.x
     results = []
     for level in range(1, artefact.codec.levels + 1):
-        stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
-        began = time.perf_counter()
-        synset = bitstream.render(artefact, parsed, members, level=level)
-        render_seconds = (time.perf_counter() - began) / len(synset)
+        stream, parsed, synset, seconds = _coded(artefact, x, level, members)
         synset = samples.of_sound(synset, 16) / np.float32(2**15)  # a decoder writes 16 bits
         row, errors = _synset_metrics(x, synset)
         row |= _rates(artefact, x, stream, parsed, level, seed)
         row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
         row |= {"snr": hearing.snr(x, synset), "lsd": hearing.log_spectral_distance(x, synset)}
         row["consistency"] = _consistency(artefact, parsed, synset, level)
-        row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
+        row |= seconds
         results.append((row, (x, synset)))
     return results
 
@@ -369,10 +372,7 @@ def _measure_vectors(artefact, example, *, members, seed, asked):
     x = example.x
     results = []
     for level in range(1, artefact.codec.levels + 1):
-        stream, parsed, encode_seconds, parse_seconds = _coded(artefact, x, level)
-        began = time.perf_counter()
-        synset = bitstream.render(artefact, parsed, members, level=level)  # [M, N, n]
-        render_seconds = (time.perf_counter() - began) / len(synset)
+        stream, parsed, synset, seconds = _coded(artefact, x, level, members)  # [M, N, n]
         row, _ = _synset_metrics(x, synset)
         row |= _rates(artefact, x, stream, parsed, level, seed)
         of_vectors = ((synset - x) ** 2).mean(-1)  # [M, N]
@@ -388,7 +388,7 @@ def _measure_vectors(artefact, example, *, members, seed, asked):
             row |= {name: value, f"{name}_floor": floor, f"{name}_se": error}
         if example.variances is not None:
             row |= _limits(artefact, example, parsed, synset, level, row)
-        row |= {"seconds_encode": encode_seconds, "seconds_decode": parse_seconds + render_seconds}
+        row |= seconds
         results.append((row, _shown(example, synset)))
     return results
 
