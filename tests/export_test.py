@@ -15,7 +15,14 @@ from configs import _stand_ins
 from synjax import distortion
 from synjax.codec import bitstream, chain, priors, rendering, tables
 from synjax.data import idx, mnist
-from synjax.evaluation import evaluate, fresh_critic, frozen_features, lpips, trained_bounds
+from synjax.evaluation import (
+    classical,
+    evaluate,
+    fresh_critic,
+    frozen_features,
+    lpips,
+    trained_bounds,
+)
 from synjax.perception import features
 from synjax.training import loop, mesh, plan, state
 
@@ -143,7 +150,7 @@ def test_rates_and_tables_lower():
 
 def test_distances_between_pictures_lower():
     x = _spec(2, 192, 192, 3)
-    _lowers(evaluate._ms_ssim, x, x)
+    _lowers(classical.ms_ssim, x, x)
     _lowers(distortion._similarity, x, x, 3)
     weights = {name: _spec(*shape) for name, shape in lpips.shapes().items()}
     _lowers(lpips.lpips, weights, x, x)

@@ -53,7 +53,8 @@ def decode(content):
 
 
 @jax.jit
-def _ms_ssim(x, x_hat):
+def ms_ssim(x, x_hat):
+    """`distortion.ms_ssim`, compiled once for a size of pictures."""
     return distortion.ms_ssim(x, x_hat)
 
 
@@ -82,7 +83,7 @@ def measure(x, weights=None, codecs=tuple(CODECS)):
             row["bpp"] = 8 * len(content) / (pixels.shape[0] * pixels.shape[1])
             row["psnr"] = float(-10 * np.log10(max(mse, 1e-12)))
             x_hat = (decoded / np.float32(255))[None]
-            row["ms_ssim"] = float(_ms_ssim(x[None], x_hat)[0])
+            row["ms_ssim"] = float(ms_ssim(x[None], x_hat)[0])
             if weights is not None:
                 row["lpips"] = float(lpips.lpips(weights, x[None], x_hat)[0])
             rows.append(row)

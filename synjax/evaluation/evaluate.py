@@ -10,10 +10,10 @@ from concurrent import futures
 import jax
 import numpy as np
 
-from synjax import distortion, objective
+from synjax import objective
 from synjax.codec import bitstream, rendering, samples
 from synjax.data import pipeline, sources
-from synjax.evaluation import fresh_critic, hearing, jpeg, limits, lpips, realism, views
+from synjax.evaluation import classical, fresh_critic, hearing, jpeg, limits, lpips, realism, views
 
 SHOWN = 12  # vectors on a sheet
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
@@ -42,11 +42,6 @@ class Sheet:
 def _noisy_bits(codec, params, x, key, mask=None):
     symbols = codec.quantise(params, codec.analyse(params, x, mask), key)
     return codec.group_bits(params, symbols)
-
-
-@jax.jit
-def _ms_ssim(x, x_hat):
-    return distortion.ms_ssim(x, x_hat)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -335,7 +330,7 @@ def _measure_picture(artefact, example, *, members, seed, asked):
         row |= _rates(artefact, x, stream, parsed, level, seed)
         row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
         row["psnr"] = float(np.mean(-10 * np.log10(np.maximum(errors, 1e-12))))
-        row["ms_ssim"] = float(np.mean([_ms_ssim(x[None], m[None])[0] for m in synset]))
+        row["ms_ssim"] = float(np.mean([classical.ms_ssim(x[None], m[None])[0] for m in synset]))
         if asked.lpips is not None:
             row["lpips"] = float(
                 np.mean([lpips.lpips(asked.lpips, x[None], m[None])[0] for m in synset])
