@@ -103,6 +103,8 @@ def get_config(arg=""):
         "fresh_critic_steps": 0,
         "realism": (1.0,),
         "lpips": config_dict.placeholder(str),
+        "levels": (),  # that are measured; none named, all are
+        "classical": (),  # of jpeg, webp, avif, jp2: drawn beside the codec, on the same pictures
     }
     if tiny:
         config.name = "photos_tiny"

@@ -136,12 +136,13 @@ def _members(config, members):
     }
 
 
-def claims(table, config):
+def claims(table, config, workdir):
     """Each comparison as the paper would have it, and whether the numbers bear it out.
 
     Args:
       table: DataFrame of `synjax.reporting.table`.
       config: the experiment's, a plain dict.
+      workdir: its directory; all that is needed is in the table.
 
     Returns:
       List of (claim, whether it holds, what was measured), over seeds; empty for a miniature.

@@ -30,12 +30,13 @@ def get_config(arg=""):
     return config
 
 
-def claims(table, config):
+def claims(table, config, workdir):
     """What the table must show.
 
     Args:
       table: DataFrame of `synjax.reporting.table`.
       config: the sweep's, a plain dict.
+      workdir: its directory; all that is needed is in the table.
 
     Returns:
       List of (claim, whether it holds, what was measured); empty for a miniature.

@@ -78,12 +78,13 @@ def _is_miniature(config):
     return config["name"].endswith("tiny")
 
 
-def claims(table, config):
+def claims(table, config, workdir):
     """What the table must show.
 
     Args:
       table: DataFrame of `synjax.reporting.table`.
       config: the experiment's, a plain dict.
+      workdir: its directory; all that is needed is in the table.
 
     Returns:
       List of (claim, whether it holds, what was measured); empty for a miniature.

@@ -28,17 +28,18 @@ def _rises_by_more(values, errors):
     )
 
 
-def claims(table, config):
+def claims(table, config, workdir):
     """What the table must show.
 
     Args:
       table: DataFrame of `synjax.reporting.table`.
       config: the sweep's, a plain dict.
+      workdir: its directory; all that is needed is in the table.
 
     Returns:
       List of (claim, whether it holds, what was measured); empty for a miniature.
     """
-    del config
+    del config, workdir
     if set(table.run) != {"quickstart"}:
         return []  # a miniature is too short to show anything
     ok = table[table.status == "ok"]

@@ -1,12 +1,14 @@
 """Distortion Δ(x, x̂): how far a reconstruction is from its source, one number per example."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+
+from synjax import lpips
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 11
@@ -86,18 +88,62 @@ def ms_ssim_loss(x: jax.Array, x_hat: jax.Array) -> jax.Array:
     return 1.0 - ms_ssim(x, x_hat)
 
 
-DISTORTIONS = {"mse": mse, "ms_ssim": ms_ssim_loss}
+def mse_lpips(weights: str, share: float) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """MSE + share · LPIPS of pictures: the distortion of Mentzer et al. 2020 (arXiv:2006.09965).
 
+    What is trained on it cannot be judged by LPIPS any more.
 
-def build(name: str) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """The distortion called `name`: a function (x, x_hat) -> [B], differentiable in both.
+    Args:
+      weights: path of an .npz file, as `lpips.load` takes it.
+      share: what one unit of LPIPS costs, in units of squared error per element.
 
     Raises:
-      ValueError: if there is no distortion of that name.
+      ValueError: weights that cannot be read, or a share that is not a positive number.
     """
-    if name not in DISTORTIONS:
-        raise ValueError(f"unknown distortion {name!r}; allowed: {', '.join(sorted(DISTORTIONS))}")
-    return DISTORTIONS[name]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < np.inf:
+        raise ValueError(f"distortion.share must be a positive number, got {share!r}")
+    loaded = lpips.load(weights)
+
+    def both(x, x_hat):
+        return mse(x, x_hat) + share * lpips.lpips(loaded, x, x_hat)
+
+    return both
+
+
+DISTORTIONS = {"mse": mse, "ms_ssim": ms_ssim_loss}
+# Those that are named by a dict, with what it holds beside the name.
+WITH_OPTIONS = {"mse_lpips": (mse_lpips, ("weights", "share"))}
+
+
+def name_of(asked) -> str:
+    """What a table calls a distortion that a configuration asks for."""
+    return asked["name"] if isinstance(asked, Mapping) else asked
+
+
+def build(asked) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The distortion that is asked for: a function (x, x_hat) -> [B], differentiable in both.
+
+    Args:
+      asked: a key of `DISTORTIONS`, or a dict with "name", a key of `WITH_OPTIONS`, and its
+        options.
+
+    Raises:
+      ValueError: if there is no distortion of that name, or it has other options.
+    """
+    if not isinstance(asked, Mapping):
+        if asked not in DISTORTIONS:
+            allowed = [*sorted(DISTORTIONS), *(f"{{name: {n}, …}}" for n in WITH_OPTIONS)]
+            raise ValueError(f"unknown distortion {asked!r}; allowed: {', '.join(allowed)}")
+        return DISTORTIONS[asked]
+    options = dict(asked)
+    name = options.pop("name", None)
+    if name not in WITH_OPTIONS:
+        allowed = ", ".join(WITH_OPTIONS)
+        raise ValueError(f"distortion.name is {name!r}, must be one of {allowed}")
+    make, wanted = WITH_OPTIONS[name]
+    if set(options) != set(wanted):
+        raise ValueError(f"distortion {name} takes {', '.join(wanted)}, got {sorted(options)}")
+    return make(**options)
 
 
 def _check_shapes(x, x_hat):

@@ -13,7 +13,8 @@ from synjax import sweep as sweeping
 from synjax.bench import machine
 from synjax.codec import package as packaging
 from synjax.codec import samples
-from synjax.data import sounds
+from synjax.data import pipeline, sounds, sources
+from synjax.evaluation import classical
 from synjax.evaluation import evaluate as evaluation
 from synjax.launching import launch, workers
 from synjax.report import page, reading, terminal
@@ -22,6 +23,7 @@ from synjax.reporting import (
     contact_sheet,
     plots,
     progress,
+    signals,
     spectrogram,
     table,
     view_files,
@@ -162,8 +164,8 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
       workdir: directory of the sweep.
       console: rich console.
       experiment: module of the experiment, or None. It may have `variants`: config → dict of the
-        configurations to compare by name, and `claims`: (table, config) → list of (claim, whether
-        it holds, what was measured).
+        configurations to compare by name, and `claims`: (table, config, workdir) → list of
+        (claim, whether it holds, what was measured).
       devices: `training.mesh.Devices`, as for `sweep.Trainer`.
       share: `launching.launch.Share`; None to do it all here.
       command: as it was typed, for the record of calls.
@@ -186,10 +188,22 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
     mesh.wait("evaluated")
     if not mesh.is_first():
         return
+    _compare_with_classical(plans[0][0].config, workdir)
     judge = getattr(experiment, "claims", None)
-    verdicts = export(workdir, console, judge and (lambda results: judge(results, config)))
+    verdicts = export(workdir, console, judge and (lambda results: judge(results, config, workdir)))
     _print_claims(verdicts, console)
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
+
+
+def _compare_with_classical(config, workdir):
+    """Measures the classical codecs that a configuration asks for, once for a sweep."""
+    codecs, directory = classical.asked(config), pathlib.Path(workdir) / reading.CLASSICAL
+    if not codecs or (directory / classical.MEANS).exists():
+        return
+    examples, limit = sources.of_config(config["data"], split="test"), config["evaluation"]["limit"]
+    examples = pipeline.evaluation_examples(examples, limit=limit)
+    weights = evaluation.extras(config).lpips
+    classical.write(*classical.tabulate(examples, weights, codecs), directory)
 
 
 def _noted(plans, workdir, share, command):
@@ -255,18 +269,18 @@ def _evaluate(plan, outcomes, workdir, console, again):
             weights = outcomes[trial.encoder].weights, outcome.weights
             if outcome.failure:
                 rows = evaluation.failed_rows(plan, trial, outcome.failure, examples)
-                sheets, shown = [], []
+                sheets, shown, singles = [], [], []
             else:
-                rows, sheets, shown = evaluation.trial_rows(
+                rows, sheets, shown, singles = evaluation.trial_rows(
                     plan, trial, outcome.params, examples, weights
                 )
-            for level, sheet in enumerate(sheets, 1):
-                stem = directory / f"members_level_{level}"
-                _draw(sheet, stem)
+            for sheet in sheets:
+                _draw(sheet, directory / f"members_level_{sheet.level}")
             point = {"trial": trial.name, "seed": trial.seed}
             point |= {"lambda_d": trial.lambda_d, "lambda_p": trial.lambda_p}
             view_files.write(directory, shown, point)
             directory.mkdir(parents=True, exist_ok=True)
+            signals.write(singles, directory)
             # The rows come last: where they are, everything of the trial is.
             table.replace_file(path, json.dumps(rows, indent=1, default=_plain).encode())
             bar.update("evaluation", done, len(plan.trials), trial.name)
@@ -365,13 +379,14 @@ def export(workdir, console, judge=None):
       ValueError: there is no sweep, or none of its trials was evaluated.
     """
     workdir = pathlib.Path(workdir)
-    rows, missing = [], []
+    rows, found, missing = [], [], []
     for home in _homes(workdir):
         plan = planning.make(sweeping.read_config(home))
         for trial in plan.trials:
             path = home / "trials" / trial.name / ROWS
             if path.exists():
                 rows += json.loads(path.read_text())
+                found.append(path.parent)
             else:
                 missing.append(str(home.relative_to(workdir) / trial.name))
     if not rows:
@@ -379,8 +394,10 @@ def export(workdir, console, judge=None):
     (workdir / CLAIMS).unlink(missing_ok=True)  # of a table that is about to be replaced
     results = table.frame(rows)
     paths = table.write(results, workdir)
+    paths += signals.merge(found, workdir)
     variances = getattr(plan.source, "variances", None)
-    paths += plots.rate_distortion(results, workdir / "plots", variances)
+    outside = reading.classical(workdir)
+    paths += plots.rate_distortion(results, workdir / "plots", variances, outside)
     paths += plots.distortion_perception(results, workdir / "plots", variances)
     verdicts = judge(results) if judge else []
     if judge:

@@ -3,9 +3,10 @@
 import pathlib
 
 from synjax import bounds as bounding
+from synjax import lpips
 from synjax.data import pipeline, prepared, sources
 from synjax.evaluation import classical as classical_codecs
-from synjax.evaluation import estimator_study, lpips
+from synjax.evaluation import estimator_study
 from synjax.reporting import comparison, comparison_report, table
 from synjax.theory import audit as auditing
 
@@ -105,11 +106,5 @@ def classical(address, directory, weights, limit, out, console):
     shown = means.to_string(index=False, float_format="{:.4f}".format)
     console.print(f"Means of {len(examples)} pictures", highlight=False)
     console.print(shown, highlight=False, soft_wrap=True)
-    directory = pathlib.Path(out)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, frame in (
-        ("classical.csv", means.drop(columns="setting")),
-        ("pictures.csv", single),
-    ):
-        path = table.replace_file(directory / name, frame.to_csv(index=False).encode())
+    for path in classical_codecs.write(single, means, out):
         console.print(f"Wrote {path}", highlight=False, markup=False, soft_wrap=True)

@@ -1,8 +1,13 @@
 """Shared settings: silent rank promotion hides shape bugs, so the tests forbid it."""
 
+import json
 import os
 import pathlib
+import shutil
+import subprocess
+import sys
 
+import filelock
 import jax
 import pytest
 
@@ -28,16 +33,15 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def environment():
-    """Environment of the command line under test: the suite's compilation cache, no traceback."""
+    """Environment of the command line under test: it compiles as the tests do, for one cache."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".venv" / "jax_cache"))
-    return os.environ | {"JAX_COMPILATION_CACHE_DIR": cache, "COLUMNS": "100"}
+    compiles = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    return os.environ | compiles | {"COLUMNS": "100"}
 
 
 @pytest.fixture(scope="session")
 def command(environment):
     """Runs the real command line: command(*arguments, **environment) → CompletedProcess."""
-    import subprocess
-    import sys
 
     def run(*arguments, timeout=600, **extra):
         return subprocess.run(
@@ -54,8 +58,23 @@ def command(environment):
 
 @pytest.fixture(scope="session")
 def tiny(command, tmp_path_factory):
-    """A finished miniature of the quickstart: (working directory, CompletedProcess)."""
+    """A finished miniature of the quickstart: (working directory, CompletedProcess).
+
+    Trained once for all workers of pytest-xdist; each has a copy of its own to change.
+    """
+    everyone = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        everyone = everyone.parent
+    original, said = everyone / "tiny", everyone / "tiny.json"
+    with filelock.FileLock(everyone / "tiny.lock"):
+        if not said.exists():
+            experiment = "--experiment=experiments/quickstart.py:tiny"
+            done = command("sweep", experiment, f"--workdir={original}")
+            assert done.returncode == 0, done.stderr
+            said.write_text(json.dumps([done.stdout, done.stderr]))
     workdir = tmp_path_factory.mktemp("tiny") / "run"
-    done = command("sweep", "--experiment=experiments/quickstart.py:tiny", f"--workdir={workdir}")
-    assert done.returncode == 0, done.stderr
-    return workdir, done
+    shutil.copytree(original, workdir)
+    stdout, stderr = (
+        text.replace(str(original), str(workdir)) for text in json.loads(said.read_text())
+    )
+    return workdir, subprocess.CompletedProcess([], 0, stdout, stderr)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from skimage import metrics
 
-from synjax import distortion
+from synjax import distortion, lpips
 
 
 def _images(shape, noise=0.05, seed=0):
@@ -174,3 +174,39 @@ def test_build_finds_every_distortion_and_refuses_others_by_name():
     assert distortion.build("ms_ssim") is distortion.ms_ssim_loss
     with pytest.raises(ValueError, match="'lpips'; allowed: ms_ssim, mse"):
         distortion.build("lpips")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("lpips") / "weights.npz"
+    arrays = {n: rng.uniform(-0.05, 0.1, s).astype(np.float32) for n, s in lpips.shapes().items()}
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def test_lpips_counts_by_its_share_and_has_a_slope_everywhere(weights):
+    x, x_hat = _images((2, 24, 24, 3))
+    asked = {"name": "mse_lpips", "weights": weights, "share": 0.25}
+    found = distortion.build(asked)(x, x_hat)
+    apart = distortion.mse(x, x_hat) + 0.25 * lpips.lpips(lpips.load(weights), x, x_hat)
+    np.testing.assert_allclose(found, apart, rtol=1e-6)
+    assert distortion.name_of(asked) == "mse_lpips" and distortion.name_of("mse") == "mse"
+    for y in (x_hat, np.zeros_like(x)):  # where no response is, either
+        slope = jax.grad(lambda y: distortion.build(asked)(jnp.zeros_like(x), y).sum())(y)
+        assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"name": "lpips"}, "distortion.name is 'lpips', must be one of mse_lpips"),
+        ({"share": 0}, "distortion.share must be a positive number, got 0"),
+        ({"share": "1"}, "distortion.share must be a positive number, got '1'"),
+        ({"extra": 1}, "takes weights, share, got"),
+        ({"weights": "nowhere.npz"}, "no LPIPS weights at nowhere.npz"),
+    ],
+)
+def test_a_distortion_with_options_that_make_no_sense_is_refused(weights, change, named):
+    with pytest.raises(ValueError, match=named):
+        distortion.build({"name": "mse_lpips", "weights": weights, "share": 0.1} | change)

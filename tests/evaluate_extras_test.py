@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from synjax.evaluation import evaluate, fresh_critic, lpips
+from synjax import lpips
+from synjax.evaluation import evaluate, fresh_critic
 from synjax.reporting import table
 from synjax.training import plan
 
@@ -42,8 +43,9 @@ def test_vectors_have_a_fresh_critic_when_it_is_asked_for(tiny_config):
 def test_photographs_have_both_and_lpips_is_no_divergence(tiny_config, weights, monkeypatch):
     monkeypatch.setattr(fresh_critic, "TILE", 16)  # one small photograph has enough of these
     config = tiny_config("photos")
-    config["evaluation"] |= {"fresh_critic_steps": 3, "lpips": str(weights)}
+    config["evaluation"] |= {"fresh_critic_steps": 3, "lpips": str(weights), "levels": (2,)}
     results = _rows(config)
+    assert set(results["level"]) == {2}
     assert "lpips" not in table.divergences(results)
     assert (results["lpips"] > 0).all() and (results["fresh_critic_w1_se"] > 0).all()
     assert {"frechet_distance", "mmd2"} <= set(table.divergences(results))
@@ -55,6 +57,8 @@ def test_photographs_have_both_and_lpips_is_no_divergence(tiny_config, weights, 
         ("lpips", "nowhere.npz", "no LPIPS weights at nowhere.npz"),
         ("fresh_critic_steps", -1, "integer from 0, got -1"),
         ("fresh_critic_steps", 1.5, "integer from 0, got 1.5"),
+        ("levels", (0,), r"evaluation.levels must be of 1 to 2, got \(0,\)"),
+        ("classical", ("gif",), "evaluation.classical has 'gif', must be of jpeg, webp, avif, jp2"),
     ],
 )
 def test_what_cannot_be_measured_is_said_before_anything_runs(

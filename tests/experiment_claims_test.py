@@ -41,7 +41,7 @@ def _digits(**changes):
 
 
 def _failing(table):
-    found = MNIST.claims(table, {"name": "mnist_rdp"})
+    found = MNIST.claims(table, {"name": "mnist_rdp"}, None)
     return {claim for claim, holds, _ in found if not holds}
 
 
@@ -90,7 +90,7 @@ CONFIG = {"name": "claims_gaussian", "data": {"source": "gaussian"}}
 
 
 def test_a_comparison_finds_what_is_lower_and_nothing_else():
-    found = {claim: holds for claim, holds, _ in CLAIMS.claims(_compared({"m2"}), CONFIG)}
+    found = {claim: holds for claim, holds, _ in CLAIMS.claims(_compared({"m2"}), CONFIG, None)}
     assert found["Eq. 62 with M = 2 against Eq. 68: gaussian_kl falls"]
     assert found["Eq. 62 with M = 2 against Eq. 66: energy_distance falls"]
     assert not found["Eq. 66 against Eq. 68: gaussian_kl falls"]
@@ -102,7 +102,7 @@ def test_a_comparison_finds_what_is_lower_and_nothing_else():
 def test_a_trial_that_diverged_costs_its_own_comparison_alone():
     table = _compared({"m2"})
     table.loc[table.run.str.endswith("joint"), "status"] = "diverged"
-    found = {claim: (holds, what) for claim, holds, what in CLAIMS.claims(table, CONFIG)}
+    found = {claim: (holds, what) for claim, holds, what in CLAIMS.claims(table, CONFIG, None)}
     assert found["joint against two stages: gaussian_kl falls"] == (False, "no seed has both")
     assert found["Eq. 62 with M = 2 against Eq. 68: gaussian_kl falls"][0]
     assert not found["all rows ok"][0]

@@ -49,7 +49,7 @@ def _rows(experiment):
 
 
 def test_ideal_codecs_reach_every_bar(experiment):
-    failed = [claim for claim in experiment.claims(_rows(experiment), CONFIG) if not claim[1]]
+    failed = [claim for claim in experiment.claims(_rows(experiment), CONFIG, None) if not claim[1]]
     assert failed == []
 
 
@@ -73,7 +73,7 @@ def test_each_bar_can_be_missed(experiment, column, change, named):
     rows[column] = change(rows[column])
     if column == "status":
         rows.loc[1:, "status"] = "ok"
-    failed = [claim for claim, holds, _ in experiment.claims(rows, CONFIG) if not holds]
+    failed = [claim for claim, holds, _ in experiment.claims(rows, CONFIG, None) if not holds]
     assert any(named in claim for claim in failed), failed
 
 

@@ -78,7 +78,6 @@ def _compile_alike(patch, environment):
     """Workers compile as this process does, and from the same cache."""
     for name, value in environment.items():
         patch.setenv(name, value)
-    patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     patch.setenv("JAX_NUMPY_RANK_PROMOTION", "raise")
 
 

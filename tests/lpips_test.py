@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from synjax.evaluation import lpips
+from synjax import lpips
 
 
 def _random_weights(seed=0):

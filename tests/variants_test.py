@@ -38,8 +38,8 @@ def compared(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("variants") / "run"
     seen = []
 
-    def claims(results, config):
-        seen.append((results, config["name"]))
+    def claims(results, config, workdir):
+        seen.append((results, config["name"], workdir))
         return [("two variants", results.run.nunique() == 2, str(results.run.nunique()))]
 
     experiment = types.SimpleNamespace(variants=_variants, claims=claims)

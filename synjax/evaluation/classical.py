@@ -2,6 +2,7 @@
 
 import functools
 import io
+import pathlib
 from concurrent import futures
 
 import jax
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synjax import distortion
-from synjax.evaluation import lpips
+from synjax import distortion, lpips
+from synjax.reporting import table
 
+# Files of a directory: means over pictures, as `reporting.external` reads them, and every picture.
+MEANS, PICTURES = "classical.csv", "pictures.csv"
 # Codec -> (Pillow's format, what is fixed, name of the setting, its values by rising rate).
 CODECS = {
     "jpeg": (
@@ -112,3 +115,26 @@ def tabulate(examples, weights=None, codecs=tuple(CODECS)):
     single = pd.DataFrame(rows)
     means = single.drop(columns="picture").groupby(["name", "setting"], sort=False).mean()
     return single, means.reset_index()
+
+
+def write(single, means, directory):
+    """Writes what `tabulate` returned to a directory, and returns the two paths."""
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    contents = {MEANS: means.drop(columns="setting"), PICTURES: single}
+    return [
+        table.replace_file(directory / name, frame.to_csv(index=False).encode())
+        for name, frame in contents.items()
+    ]
+
+
+def asked(config):
+    """The codecs that a configuration wants to be compared with: `evaluation.classical`.
+
+    Raises:
+      ValueError: one that there is not, or signals that are no pictures.
+    """
+    names = tuple(config["evaluation"].get("classical", ()))
+    if unknown := [name for name in names if name not in CODECS]:
+        raise ValueError(f"evaluation.classical has {unknown[0]!r}, must be of {', '.join(CODECS)}")
+    return names

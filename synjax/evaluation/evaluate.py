@@ -10,12 +10,14 @@ from concurrent import futures
 import jax
 import numpy as np
 
-from synjax import objective
+from synjax import distortion, lpips, objective
 from synjax.codec import bitstream, rendering, samples
 from synjax.data import pipeline, sources
-from synjax.evaluation import classical, fresh_critic, hearing, jpeg, limits, lpips, realism, views
+from synjax.evaluation import classical, fresh_critic, hearing, jpeg, limits, realism, views
 
 SHOWN = 12  # vectors on a sheet
+# Columns of the table that tell one measurement of a signal from another.
+POINT = ("run", "trial", "lambda_d", "lambda_p", "realism", "level", "seed")
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
 
 
@@ -26,6 +28,7 @@ class Sheet:
     Attributes:
       source: [H, W, 3]; [K, H, W], K vectors as grey pictures; or [T, 1].
       members: [M, *source.shape].
+      level: that was decoded.
       caption: what they were trained for.
       vectors: whether these are vectors.
       sample_rate: of a sound, in Hz; 0 of others.
@@ -33,6 +36,7 @@ class Sheet:
 
     source: np.ndarray
     members: np.ndarray
+    level: int
     caption: str
     vectors: bool
     sample_rate: int = 0
@@ -51,26 +55,42 @@ class Extras:
     Attributes:
       critic_steps: of the fresh critic, 0 for none.
       lpips: weights from `lpips.load`, or None.
+      levels: that are measured; empty for all.
     """
 
     critic_steps: int
     lpips: dict | None
+    levels: tuple[int, ...]
+
+    def of(self, codec):
+        """The levels of a codec that are measured, ascending."""
+        return self.levels or tuple(range(1, codec.levels + 1))
 
 
 def extras(config):
     """The extras of a configuration, files read.
 
     Args:
-      config: with `evaluation.fresh_critic_steps` and `evaluation.lpips`, a path, either optional.
+      config: with `evaluation.fresh_critic_steps`, `evaluation.lpips`, a path, and
+        `evaluation.levels`, each optional.
 
     Raises:
-      ValueError: a number of steps that is none, or weights that are missing or damaged.
+      ValueError: a number of steps or a level that is none, or weights that are missing or damaged.
     """
     asked = config["evaluation"]
     steps = asked.get("fresh_critic_steps", 0)
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
         raise ValueError(f"evaluation.fresh_critic_steps must be an integer from 0, got {steps!r}")
-    return Extras(steps, lpips.load(asked["lpips"]) if asked.get("lpips") else None)
+    loaded = lpips.load(asked["lpips"]) if asked.get("lpips") else None
+    return Extras(steps, loaded, _levels(config))
+
+
+def _levels(config):
+    count = len(config["codec"]["groups"])
+    levels = tuple(config["evaluation"].get("levels", ()))
+    if not set(levels) <= set(range(1, count + 1)):
+        raise ValueError(f"evaluation.levels must be of 1 to {count}, got {levels}")
+    return tuple(sorted(set(levels)))
 
 
 def require(config):
@@ -80,6 +100,8 @@ def require(config):
     """
     critic_steps = extras(config).critic_steps
     source = sources.of_config(config["data"], split="test")
+    if classical.asked(config) and source.kind != "image":
+        raise ValueError(f"evaluation.classical is for pictures, not {source.kind}s")
     count = min(config["evaluation"]["limit"] or len(source), len(source))
     fewest = max(realism.FEWEST_VECTORS, fresh_critic.FEWEST if critic_steps else 0)
     if source.kind == "vector" and count < fewest:
@@ -127,8 +149,9 @@ def trial_rows(plan, trial, params, examples, weights=None):
         run that trained its encoder and [3] of the one that trained its decoder.
 
     Returns:
-      (rows, sheets, shown): dicts with the columns of `reporting.table`, and for what can be shown
-      one `Sheet` per level of the first example, and the `views.View` of the first few.
+      (rows, sheets, shown, singles): dicts with the columns of `reporting.table`; for what can be
+      shown one `Sheet` per level of the first example, and the `views.View` of the first few; and
+      what the rows are means of, a dict for every picture or sound.
 
     Raises:
       RuntimeError: a stream did not decode to the symbols that were encoded.
@@ -136,33 +159,37 @@ def trial_rows(plan, trial, params, examples, weights=None):
     points = trial.lambda_d, trial.lambda_p
     artefact = bitstream.make(plan.codec, params, *points, plan.has_realism)
     reached, asked = _reached(trial, weights), extras(plan.config)
-    rows, sheets, shown = [], [], []
+    rows, sheets, shown, singles = [], [], [], []
     for realism_asked in _realisms(plan, trial):
         measured = _measured(plan, trial, artefact.at(realism_asked), examples, asked)
-        for level in range(1, plan.codec.levels + 1):
-            values = [of_example[level - 1][0] for of_example in measured]
+        for place, level in enumerate(asked.of(plan.codec)):
+            values = [of_example[place][0] for of_example in measured]
             row = _identity(plan, trial, level, _count(examples), realism_asked)
             rows.append(row | reached | _summary(values))
+            if plan.codec.rank:  # vectors are one example
+                point = {name: row[name] for name in POINT}
+                for example, own in zip(examples, values, strict=True):
+                    singles.append(point | {"signal": example.name} | own)
             if plan.codec.rank == 1:
-                found = hearing.divergences([of_example[level - 1][1] for of_example in measured])
+                found = hearing.divergences([of_example[place][1] for of_example in measured])
                 for name, values in found.items():
                     for suffix, value in zip(("", "_floor", "_se"), values, strict=True):
                         rows[-1][f"{name}{suffix}"] = value
             if plan.codec.rank == 2 and asked.critic_steps:
-                pairs = [of_example[level - 1][1] for of_example in measured]
+                pairs = [of_example[place][1] for of_example in measured]
                 found = fresh_critic.of_photographs(pairs, steps=asked.critic_steps)
                 for suffix, value in zip(("", "_floor", "_se"), found, strict=True):
                     rows[-1][f"fresh_critic_w1{suffix}"] = value
-            first = measured[0][level - 1][1]
+            first = measured[0][place][1]
             if first and realism_asked == 1:
                 caption = f"λ_d {trial.lambda_d:g}, λ_p {trial.lambda_p:g}, level {level}"
                 rate = plan.codec.sample_rate
-                sheets.append(Sheet(*first, caption, not plan.codec.rank, rate))
+                sheets.append(Sheet(*first, level, caption, not plan.codec.rank, rate))
             point = level, realism_asked
             seen = examples[: views.SIGNALS] if plan.codec.rank != 1 else []  # sounds are heard
             for subject, of_example in zip(seen, measured, strict=False):
-                shown += views.of(subject, *of_example[level - 1], *point)
-    return rows, sheets, shown
+                shown += views.of(subject, *of_example[place], *point)
+    return rows, sheets, shown, singles
 
 
 def _measured(plan, trial, artefact, examples, asked):
@@ -202,7 +229,7 @@ def failed_rows(plan, trial, reason, examples):
     return [
         _identity(plan, trial, level, _count(examples), realism_asked) | status
         for realism_asked in _realisms(plan, trial)
-        for level in range(1, plan.codec.levels + 1)
+        for level in extras(plan.config).of(plan.codec)
     ]
 
 
@@ -224,7 +251,7 @@ def _identity(plan, trial, level, count, realism_asked):
         "level": level,
         "realism": realism_asked,
         "perception": config["perception"]["name"],
-        "distortion": config["distortion"],
+        "distortion": distortion.name_of(plan.runs[-1].stage.distortion or config["distortion"]),
         "members": config["evaluation"]["members"],
         "seed": trial.seed,
         "dataset": f"{config['data']['source']}:test",
@@ -323,7 +350,7 @@ def _measure_picture(artefact, example, *, members, seed, asked):
     """Per level (metrics, (source, members)) of one picture."""
     x = example.x
     results = []
-    for level in range(1, artefact.codec.levels + 1):
+    for level in asked.of(artefact.codec):
         stream, parsed, synset, seconds = _coded(artefact, x, level, members)
         synset = np.round(synset * 255).astype(np.float32) / 255  # a decoder writes 8-bit pictures
         row, errors = _synset_metrics(x, synset)
@@ -346,10 +373,9 @@ def _measure_picture(artefact, example, *, members, seed, asked):
 
 def _measure_sound(artefact, example, *, members, seed, asked):
     """Per level (metrics, (source, members)) of one sound."""
-    del asked
     x = example.x
     results = []
-    for level in range(1, artefact.codec.levels + 1):
+    for level in asked.of(artefact.codec):
         stream, parsed, synset, seconds = _coded(artefact, x, level, members)
         synset = samples.of_sound(synset, 16) / np.float32(2**15)  # a decoder writes 16 bits
         row, errors = _synset_metrics(x, synset)
@@ -366,7 +392,7 @@ def _measure_vectors(artefact, example, *, members, seed, asked):
     """Per level (metrics, what of it is shown) of vectors; standard errors are over vectors."""
     x = example.x
     results = []
-    for level in range(1, artefact.codec.levels + 1):
+    for level in asked.of(artefact.codec):
         stream, parsed, synset, seconds = _coded(artefact, x, level, members)  # [M, N, n]
         row, _ = _synset_metrics(x, synset)
         row |= _rates(artefact, x, stream, parsed, level, seed)

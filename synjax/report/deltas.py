@@ -10,13 +10,19 @@ MOST_CURVES = 40
 LITTLE = 0.5  # overlap below which a number is marked
 
 
-def html(frame):
-    """The matrix, or a sentence that says why there is none."""
+def html(frame, outside=None):
+    """The matrix, or a sentence that says why there is none.
+
+    Args:
+      frame: a table.
+      outside: other codecs, as `reporting.external` reads them; left out where they lack the
+        quality or its rate is none of theirs.
+    """
     metric = next(iter(slices.qualities(frame)), None)
     if metric is None:
         return "<p>No row has a quality yet.</p>"
     try:
-        compared = comparison.of_table(frame.copy(), metric)
+        compared = comparison.of_table(frame.copy(), metric, _fitting(frame, metric, outside))
     except ValueError as error:
         return f"<p>{escape(error)}</p>"
     count = compared.points["curve"].nunique()
@@ -26,6 +32,11 @@ def html(frame):
             "--against=CURVE</code> compares all with one.</p>"
         )
     return _matrix(comparison.deltas(compared), compared.rate, metric)
+
+
+def _fitting(frame, metric, outside):
+    pictures = slices.rate_column(frame)[0] == "bpp_exact"
+    return outside if outside is not None and pictures and metric in outside else None
 
 
 def _matrix(pairs, rate, metric):

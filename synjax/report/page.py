@@ -67,7 +67,8 @@ def html(runs):
       runs: list of `reading.Run`.
     """
     frame = reading.merged(runs)
-    drawn = slices.charts(frame) if frame is not None else {}
+    outside = reading.outside(runs)
+    drawn = slices.charts(frame, outside) if frame is not None else {}
     trainings = [t.training for run in runs for t in run.trials if t.training]
     limit = max(2, curves.MOST_VALUES // max(len(trainings) * len(curves.METRICS), 1))
     trained = curves.charts(_named(runs, trainings, limit))
@@ -78,7 +79,7 @@ def html(runs):
         "style": _asset("page.css"),
         "summary": overview.summary(runs, frame) + overview.warnings(runs),
         "slices": _slices(drawn, frame),
-        "deltas": deltas.html(frame) if frame is not None else _nothing("rows"),
+        "deltas": deltas.html(frame, outside) if frame is not None else _nothing("rows"),
         "training": _training(trained),
         "failures": failures.html(runs, frame) or "<p>None: every trial is done.</p>",
         "claims": _claims(runs),

@@ -7,10 +7,11 @@ import pathlib
 import pandas as pd
 
 from synjax.report import curves
-from synjax.reporting import calls, table, view_files
+from synjax.reporting import calls, external, table, view_files
 from synjax.training import ledger
 
 CONFIG, CLAIMS, VARIANTS = "config.json", "claims.json", "variants"
+CLASSICAL = "classical"  # directory of what `evaluation.classical` measured
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Run:
       frame: its rows as a table, or None.
       calls: from `calls.read`, of the whole sweep.
       claims: what the experiment says of its table: dicts with "claim", "holds", "measured".
+      classical: classical codecs on the same pictures, as `reporting.external` reads them, or None.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Run:
     frame: pd.DataFrame | None
     calls: list
     claims: list
+    classical: pd.DataFrame | None
 
 
 def read(directories):
@@ -75,6 +78,24 @@ def read(directories):
     return [_renamed(run) if names.count(run.name) > 1 else run for run in found]
 
 
+def classical(directory):
+    """What a sweep measured of classical codecs, or None."""
+    path = pathlib.Path(directory) / CLASSICAL / f"{CLASSICAL}.csv"
+    return external.read(path) if path.exists() else None
+
+
+def outside(runs):
+    """The classical codecs of all runs, or None: each codec once, of the first run that has it."""
+    found = [run.classical for run in runs if run.classical is not None]
+    if not found:
+        return None
+    joined, known = found[0], set(found[0]["name"])
+    for other in found[1:]:
+        joined = pd.concat([joined, other[~other["name"].isin(known)]], ignore_index=True)
+        known |= set(other["name"])
+    return joined
+
+
 def merged(runs):
     """The table of all rows there are, or None; its index numbers them."""
     frames = [run.frame for run in runs if run.frame is not None]
@@ -85,17 +106,19 @@ def _sweep(directory):
     config = _json(directory / CONFIG, f"{directory} holds no sweep: there is no {CONFIG} in it")
     called, claims = calls.read(directory), directory / CLAIMS
     claims = _json(claims) if claims.exists() else []
+    rest = called, claims, classical(directory)
     names = config.get(VARIANTS)
     if names is None:
-        return [_run(directory, config, called, claims)]
+        return [_run(directory, config, *rest)]
     homes = [directory / name for name in names if (directory / name / CONFIG).exists()]
     if not homes:
-        return [_run(directory, config, called, claims)]  # its table alone is left
-    found = [_run(home, _json(home / CONFIG), called, []) for home in homes]
-    return [dataclasses.replace(found[0], claims=claims), *found[1:]]
+        return [_run(directory, config, *rest)]  # its table alone is left
+    found = [_run(home, _json(home / CONFIG), called, [], None) for home in homes]
+    first = dataclasses.replace(found[0], claims=claims, classical=rest[-1])
+    return [first, *found[1:]]
 
 
-def _run(home, config, called, claims):
+def _run(home, config, called, claims, others):
     trials, rows = [], []
     for name, state, reason, paths in _observed(home):
         directory = home / ledger.TRIALS / name
@@ -106,7 +129,8 @@ def _run(home, config, called, claims):
     frame = table.frame(rows) if rows else None
     if frame is None and (home / "table.csv").exists():
         frame = table.read(home / "table.csv")
-    return Run(config.get("name", home.name), home, config, trials, frame, called, claims)
+    name = config.get("name", home.name)
+    return Run(name, home, config, trials, frame, called, claims, others)
 
 
 def _observed(home):

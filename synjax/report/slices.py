@@ -45,11 +45,12 @@ def label(name):
     return external.METRICS[name][0] if name in external.METRICS else name.replace("_", " ")
 
 
-def charts(frame):
+def charts(frame, outside=None):
     """All slices of a table.
 
     Args:
       frame: a table; its index numbers the rows.
+      outside: other codecs, as `reporting.external` reads them, or None.
 
     Returns:
       Dict from "rate_QUALITY" (R–D), "distortion_DIVERGENCE" (D–P) and "rate_DIVERGENCE" (R–P) to
@@ -58,7 +59,7 @@ def charts(frame):
     rate, rate_label = rate_column(frame)
     found = {}
     for name in qualities(frame):
-        references = _references(frame, rate, name)
+        references = _references(frame, rate, name) + _others(outside, rate, name)
         found[f"rate_{name}"] = _slice(
             frame,
             rate,
@@ -141,6 +142,17 @@ def _references(frame, rate, quality):
             name = f"R(D, P) at the D and P of λ_p {value:g}"
             found.append(chart.Series(name, *line, dash="dot"))
     return found
+
+
+def _others(outside, rate, quality):
+    """A curve for each other codec, where its rate and the quality are known."""
+    if outside is None or rate != "bpp_exact" or quality not in outside:
+        return []
+    known = outside.dropna(subset=["bpp", quality]).sort_values("bpp")
+    return [
+        chart.Series(name, tuple(rows["bpp"]), tuple(rows[quality]), dash="dash")
+        for name, rows in known.groupby("name", sort=False)
+    ]
 
 
 def _floor(frame, x, name):

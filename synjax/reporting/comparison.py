@@ -64,12 +64,13 @@ def load(paths, metric):
     return _compared(tables, others, metric)
 
 
-def of_table(results, metric):
+def of_table(results, metric, outside=None):
     """The curves of one table, such as `load` would find them.
 
     Args:
       results: a table.
       metric: which of its columns is the quality.
+      outside: other codecs, as `external.read` returns them, with the metric; or None.
 
     Returns:
       A `Comparison`.
@@ -77,7 +78,8 @@ def of_table(results, metric):
     Raises:
       ValueError: no row is ok and has a rate and the metric.
     """
-    return _compared({"the table": results}, {}, metric)
+    others = {} if outside is None else {"others": outside}
+    return _compared({"the table": results}, others, metric)
 
 
 def _compared(tables, others, metric):

@@ -48,7 +48,7 @@ _UNITS = {
 }
 
 
-def rate_distortion(frame, directory, variances=None):
+def rate_distortion(frame, directory, variances=None, outside=None):
     """Distortion against the exact rate: a colour for each lambda_p, a marker for each level.
 
     Images: PSNR (dB) against bits per pixel, with JPEG at equal bytes where it was measured.
@@ -59,6 +59,7 @@ def rate_distortion(frame, directory, variances=None):
       frame: a table.
       directory: where to.
       variances: of independent Gaussian components, whose limits are drawn too; or None.
+      outside: other codecs of pictures, as `external.read` returns them, or None.
 
     Returns:
       The paths of rate_distortion.png and rate_distortion.svg.
@@ -76,6 +77,8 @@ def rate_distortion(frame, directory, variances=None):
             references.append(_reference(axes, drawn, ["lambda_p"], "rate_bound", y, "R(D, P)"))
         if variances is not None and len(drawn):
             references += limit_curves.rate_distortion(axes, variances, drawn[y])
+        if outside is not None and (x, y) == ("bpp_exact", "psnr"):
+            references += _others(axes, outside.dropna(subset=["bpp", "psnr"]), drawn[x])
         handles = _curves(axes, frame, drawn, x, y, along="lambda_d", colour="lambda_p")
         axes.set_xlabel(f"rate ({_UNITS[x]})")
         axes.set_ylabel(_UNITS[y])
@@ -267,6 +270,19 @@ def _reference(axes, rows, names, x, y, label):
         points = group.groupby(x)[y].mean().dropna()
         axes.plot(points.index, points, zorder=1.5, **look)
     return _handle(label, **look)
+
+
+def _others(axes, outside, rates):
+    """Draws other codecs at about the rates of the table."""
+    near = outside[outside["bpp"].between(rates.min() / 1.5, 1.5 * rates.max())]
+    names = list(near["name"].unique())
+    handles = []
+    for name, colour, marker in zip(names, _warm(len(names)), _OUTSIDE, strict=False):
+        rows = near[near["name"] == name].sort_values("bpp")
+        look = {"color": colour, "marker": marker, "lw": 1, "ls": "--"}
+        axes.plot(rows["bpp"], rows["psnr"], zorder=1.5, **look)
+        handles.append(_handle(name, **look))
+    return handles
 
 
 def _handle(label, **look):

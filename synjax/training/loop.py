@@ -64,6 +64,8 @@ class Stage:
         every λ_d ("distortion", "rate") or λ_p ("perception"). Its weight is then found by dual
         ascent, from the one of the sweep.
       dual_rate: see `step.ascend`; it decays as the learning rate does, to a tenth.
+      distortion: of this stage alone, as `distortion.build` takes it; None for the
+        configuration's.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Stage:
     lambda_p_warmup: int = 0
     targets: dict = dataclasses.field(default_factory=dict, hash=False)
     dual_rate: float = 0.01
+    distortion: str | dict | None = dataclasses.field(default=None, hash=False)
 
     def __post_init__(self):
         """Raises ValueError naming the setting that makes no sense."""

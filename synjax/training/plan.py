@@ -204,7 +204,7 @@ class Plan:
             )
         return objective.Objective(
             codec=self.codec,
-            distortion=distortion.build(self.config["distortion"]),
+            distortion=distortion.build(stage.distortion or self.config["distortion"]),
             perception=perception,
             members=stage.members,
             relaxation=stage.relaxation,
@@ -245,7 +245,8 @@ def make(config):
         modulation.OWN_LAMBDA_D if sweep["encoders"] == "separate" else lambda_d,
         modulation.OWN_LAMBDA_P if sweep["decoders"] == "separate" else lambda_p,
     )
-    distortion.build(config["distortion"])
+    for asked in (config, *config["stages"].values()):
+        distortion.build(asked.get("distortion") or config["distortion"])
     source = sources.of_config(config["data"], split="train")
     sources.of_config(config["data"], split="test")  # what is missing is missed now
     codec = _codec(config["codec"], source, told)

@@ -68,7 +68,7 @@ def load(path) -> dict[str, jax.Array]:
     if not path.is_file():
         raise ValueError(
             f"no LPIPS weights at {path}; evaluation.lpips names an .npz file of the squeeze "
-            "variant, see synjax/evaluation/lpips.py"
+            "variant, see synjax/lpips.py"
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -122,7 +122,8 @@ def lpips(weights: dict[str, jax.Array], x: jax.Array, x_hat: jax.Array) -> jax.
         )
     total = jnp.zeros(len(x))
     for tap, responses in enumerate(_responses(weights, jnp.concatenate([x, x_hat]))):
-        length = jnp.sqrt(jnp.sum(jnp.square(responses), axis=-1, keepdims=True))
+        squares = jnp.sum(jnp.square(responses), axis=-1, keepdims=True)
+        length = jnp.sqrt(jnp.maximum(squares, 1e-20))  # at zero a root has no slope to train with
         of_x, of_x_hat = jnp.split(responses / (length + 1e-10), 2)
         difference = jnp.square(of_x - of_x_hat).mean((1, 2))  # [B, channels]
         total += difference @ weights[f"lin{tap}"]

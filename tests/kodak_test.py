@@ -1,0 +1,144 @@
+"""The photograph experiment: its miniature, and what it says of tables made up to hold or fail."""
+
+import io
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import rich.console
+
+import experiments
+from synjax import main, run
+from synjax.report import reading
+from synjax.reporting import table
+
+KODAK = experiments.load("experiments/kodak.py")
+CONFIG = {"name": "kodak"}
+LAMBDA_D = (14.0, 28.0, 55.0, 105.0)
+FIDELITY = ("sampled", 0.0)
+
+
+def _table():
+    """Four rates, better than all classical codecs, with members that pay."""
+    points = [FIDELITY, ("circular", 0.0)]
+    points += [(v, p) for v in ("sampled", "deterministic") for p in (0.2, 2.0)]
+    rows = []
+    for (place, lambda_d), (variant, lambda_p) in itertools.product(enumerate(LAMBDA_D), points):
+        worse = {0.0: 0.0, 0.2: 0.3, 2.0: 1.2}[lambda_p]
+        psnr = 27.0 + 1.4 * place - worse
+        drawn = variant == "sampled" and lambda_p > 0
+        rows.append(
+            {
+                "run": f"kodak/{variant}",
+                "trial": f"ld={lambda_d:g},lp={lambda_p:g}",
+                "lambda_d": lambda_d,
+                "lambda_p": lambda_p,
+                "level": 2,
+                "status": "ok",
+                "bpp_exact": 0.12 * 1.5**place,
+                "psnr": psnr,
+                "jpeg_psnr": psnr + worse - 2.5,
+                "ms_ssim": 0.9 + 0.02 * place,
+                "lpips": 0.3 * 0.85**place * (0.7 if worse or variant == "circular" else 1.0),
+                "mse": 10 ** (-psnr / 10),
+                "diversity": 0.4 * 10 ** (-psnr / 10) if drawn else 0.0,
+                "energy_distance": 1e-3 * np.exp(-worse * (1.5 if drawn else 1.0)),
+                "frechet_distance": 0.3 * np.exp(-worse * (1.5 if drawn else 1.0)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _failing(directory, rows):
+    """Claims that fail; the files of classical codecs and of pictures are those of the table."""
+    signals = rows.assign(signal="kodim01")
+    signals.to_csv(directory / "signals.csv", index=False)
+    (directory / "classical").mkdir(exist_ok=True)
+    own = rows[(rows.run == "kodak/sampled") & (rows.lambda_p == 0)]
+    points = []
+    for name, behind in (("jpeg", 2.5), ("webp", 0.7)):
+        points.append(
+            pd.DataFrame(
+                {
+                    "name": name,
+                    "bpp": 0.12 * 1.5 ** np.arange(4),
+                    "psnr": 27.0 + 1.4 * np.arange(4) - behind,
+                    "ms_ssim": own.ms_ssim.to_numpy() - 0.01,
+                    "lpips": 0.4 * 0.85 ** np.arange(4),
+                }
+            )
+        )
+    pd.concat(points).to_csv(directory / "classical" / "classical.csv", index=False)
+    found = KODAK.claims(rows, CONFIG, directory)
+    assert len(found) == 13
+    return [claim for claim, holds, _ in found if not holds]
+
+
+def test_a_table_that_shows_all_fails_no_claim(tmp_path):
+    assert _failing(tmp_path, _table()) == []
+
+
+@pytest.mark.parametrize(
+    ("variant", "column", "change", "named"),
+    [
+        ("sampled", "jpeg_psnr", lambda v: v + 1.5, "dB over JPEG"),
+        ("sampled", "psnr", lambda v: v - 1.2, "at least WebP's"),
+        ("sampled", "bpp_exact", lambda v: 1.2 * v, "BD-rate in psnr"),
+        ("all", "lpips", lambda v: v**0.5, "LPIPS at most"),
+        ("all", "energy_distance", lambda v: 1 / v, "fall as well"),
+        ("sampled", "diversity", lambda v: v / 4, "members differ"),
+        ("sampled", "frechet_distance", lambda v: v**0.5, "sampling pays: frechet"),
+    ],
+)
+def test_a_table_that_does_not_show_something_fails_that_claim(
+    tmp_path, variant, column, change, named
+):
+    rows = _table()
+    chosen = (rows.run == f"kodak/{variant}") | (variant == "all")
+    rows.loc[chosen, column] = change(rows.loc[chosen, column])
+    failing = _failing(tmp_path, rows)
+    assert any(named in claim for claim in failing), failing
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    config = KODAK.get_config("tiny").to_dict()
+    config["evaluation"]["levels"] = (2,)  # the rest as in other tests: compiled once for all
+    workdir = tmp_path_factory.mktemp("kodak") / "run"
+    out = io.StringIO()
+    run.sweep(config, workdir, rich.console.Console(file=out, width=160), KODAK)
+    return workdir, out.getvalue()
+
+
+def test_variants_send_the_same_bytes_and_classical_codecs_stand_beside_them(miniature):
+    workdir, said = miniature
+    results = table.read(workdir / "table.csv")
+    assert set(results.run) == {"kodak_tiny/sampled", "kodak_tiny/deterministic"}
+    assert set(results.groupby("lambda_d").rate_exact.nunique()) == {1} and set(results.level) == {
+        2
+    }
+    assert set(results[results.run == "kodak_tiny/deterministic"].diversity) == {0.0}
+    others = reading.classical(workdir)
+    assert set(others["name"]) == {"jpeg", "webp"} and (others["ms_ssim"] > 0).all()
+    page = (workdir / "report.html").read_text()
+    assert "webp" in page and str(workdir / "signals.csv") in said
+
+
+def test_every_picture_has_a_line_of_which_the_table_holds_the_mean(miniature):
+    workdir, _ = miniature
+    results = table.read(workdir / "table.csv")
+    signals = pd.read_csv(workdir / "signals.csv")
+    assert len(signals) == len(results) * results.n[0]
+    means = signals.groupby(["run", "trial", "level"])[["psnr", "bpp_exact"]].mean()
+    for row in results.itertuples():
+        own = means.loc[row.run, row.trial, row.level]
+        assert own.psnr == pytest.approx(row.psnr) and own.bpp_exact == pytest.approx(row.bpp_exact)
+
+
+def test_without_pictures_one_line_says_where_they_are(tmp_path, capsys):
+    arguments = ["sweep", "--experiment=experiments/kodak.py", f"--workdir={tmp_path / 'run'}"]
+    assert main.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "BSDS500" in said and "r0k.us" in said and said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
