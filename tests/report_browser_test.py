@@ -1,12 +1,16 @@
 """The page in a real browser: opened from a disk, without a network, by keys and at 380 pixels."""
 
+import json
 import shutil
 import time
 
+import numpy as np
 import pytest
 import report_rows
 
+from synjax.evaluation import evaluate, views
 from synjax.report import page, reading
+from synjax.reporting import view_files
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -116,6 +120,42 @@ def test_sliders_and_keys_change_the_pictures(shared):
     shared.keyboard.press("j")
     assert "bytes" in shared.inner_text("#explorer-status")
     assert shared.locator("#slider-level").get_attribute("aria-valuetext") == "level 2"
+
+
+def test_a_sound_has_players_that_follow_the_member(browser, tmp_path):
+    run = report_rows.write_run(tmp_path / "run", seen=False)
+    generator = np.random.default_rng(0)
+    x = 0.3 * np.sin(np.arange(4000) / 9)[:, None]
+    for home in (run / "trials").iterdir():
+        own = json.loads((home / "rows.json").read_text())
+        members = x + generator.normal(0, 0.03, (2, *x.shape))
+        subject = evaluate.Subject(x, name="seven", sample_rate=8000)
+        row = {"rate_exact": 0.4, "snr": 17.0, "lsd": 3.25, "kbps_exact": 3.2, "mse": 1e-3}
+        point = {key: own[0][key] for key in ("trial", "seed", "lambda_d", "lambda_p")}
+        view_files.write(home, views.of(subject, row, (x, members), 2, 1.0), point)
+    opened = browser.new_page()
+    logged, asked = [], []
+    opened.on("console", lambda m: logged.append(m.text))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(page.write(reading.read([run]), tmp_path / "report.html").as_uri())
+    opened.focus("#stage")
+    heard = opened.locator("#view-member audio")
+    first = heard.get_attribute("src")
+    assert first.startswith("data:audio/wav;base64,") and heard.is_visible()
+    assert heard.get_attribute("aria-label") == "Member with address 0"
+    _until(lambda: heard.evaluate("e => e.duration") == 0.5)  # it can be played
+    opened.keyboard.press("ArrowRight")
+    assert heard.get_attribute("src") not in (first, None)
+    opened.keyboard.press(" ")
+    source = opened.locator("#view-source audio").get_attribute("src")
+    assert heard.get_attribute("src") == source
+    opened.keyboard.press(" ")
+    said = opened.inner_text("#view-member figcaption")
+    assert "3.2 kbit/s" in said and "dB SNR" in said and "log-spectral distance 3.25 dB" in said
+    assert "0.5 s at 8000 Hz" in opened.inner_text("#view-source figcaption")
+    assert not [text for text in logged if HARMLESS not in text]
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+    opened.close()
 
 
 def test_blinking_goes_on_until_it_is_stopped(shared):

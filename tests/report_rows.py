@@ -106,7 +106,7 @@ def _write_views(home, own, side):
                 realism=1.0,
                 source=source,
                 members=np.clip(blur + noise, 0, 1),
-                psnr=(one["psnr"],) * 3,
+                quality=(one["psnr"],) * 3,
                 bytes=round(one["rate_exact"] * source.size / 8),
                 metrics={key: one[key] for key in ("mse", "psnr", "bpp_exact", "rate_exact")},
                 whole=(side, side),

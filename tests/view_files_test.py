@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from synjax.data import sounds
 from synjax.evaluation import evaluate, jpeg, views
 from synjax.reporting import view_files
 
@@ -34,7 +35,7 @@ def test_a_view_is_a_square_at_the_centre_of_few_members_with_the_bytes_of_the_s
     np.testing.assert_array_equal(view.members[1], members[1, 22:278, 12:268])
     assert view.bytes == 5000
     errors = ((members[: views.MEMBERS] - source) ** 2).mean((1, 2, 3))
-    np.testing.assert_allclose(view.psnr, -10 * np.log10(errors), rtol=1e-5)
+    np.testing.assert_allclose(view.quality, -10 * np.log10(errors), rtol=1e-5)
 
 
 def test_the_jpeg_of_a_view_is_a_real_file_and_none_is_nearer_in_bytes():
@@ -98,4 +99,33 @@ def test_an_index_that_names_no_file_beside_it_is_refused(tmp_path, name):
     index["views"][0]["source"] = name
     path.write_text(json.dumps(index))
     with pytest.raises(ValueError, match="is not an index of views"):
+        view_files.read(tmp_path)
+
+
+def _of_sound(seconds=5.0, rate=8000):
+    generator = np.random.default_rng(0)
+    source = 0.3 * np.sin(np.arange(int(seconds * rate)) / 9)[:, None]
+    members = source + generator.normal(0, 0.03, (2, *source.shape))
+    subject = evaluate.Subject(source, name="seven", sample_rate=rate)
+    row = {"rate_exact": 8 * 900 / source.size, "snr": 17.0, "kbps_exact": 1.4, "mse": 1e-3}
+    return source, members, views.of(subject, row, (source, members), 2, 1.0)
+
+
+def test_a_sound_is_seen_as_a_spectrogram_and_heard_in_the_middle(tmp_path):
+    source, members, (view,) = _of_sound()
+    assert view.bytes == 900 and view.metrics["kbps_exact"] == 1.4
+    assert view.source.ndim == 3 and view.members.shape == (2, *view.source.shape)
+    assert view.corner == (4000, 0) and view.whole == source.shape
+    np.testing.assert_allclose(view.quality, 10 * np.log10(0.045 / 9e-4), atol=0.3)
+    view_files.write(tmp_path, [view], {})
+    (entry,) = view_files.read(tmp_path)["views"]
+    assert entry["heard"]["seconds"] == 4.0 and entry["heard"]["sample_rate"] == 8000
+    for path, x in zip(
+        (entry["heard"]["source"], *entry["heard"]["members"]), (source, *members), strict=True
+    ):
+        read, rate = sounds.read(path)
+        assert rate == 8000
+        np.testing.assert_allclose(read, x[4000:36000], atol=2**-15)
+    entry["heard"]["source"].unlink()
+    with pytest.raises(ValueError, match="is no file beside it"):
         view_files.read(tmp_path)

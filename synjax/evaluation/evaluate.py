@@ -118,6 +118,7 @@ class Subject:
       variances: of independent Gaussian components, whose limits are known.
       picture: (H, W) of vectors that can be shown.
       name: what its source calls it.
+      sample_rate: of a sound, in Hz; 0 of others.
     """
 
     x: np.ndarray
@@ -125,6 +126,7 @@ class Subject:
     variances: tuple | None = None
     picture: tuple | None = None
     name: str = ""
+    sample_rate: int = 0
 
 
 def subjects(config):
@@ -134,6 +136,7 @@ def subjects(config):
     if source.kind == "image":
         return [Subject(e.x, jpeg_curve=jpeg.curve(e.x), name=e.name) for e in examples]
     known = {name: getattr(source, name, None) for name in ("variances", "picture")}
+    known["sample_rate"] = getattr(source, "sample_rate", 0)
     return [Subject(e.x, **known, name=e.name) for e in examples]
 
 
@@ -186,8 +189,7 @@ def trial_rows(plan, trial, params, examples, weights=None):
                 rate = plan.codec.sample_rate
                 sheets.append(Sheet(*first, level, caption, not plan.codec.rank, rate))
             point = level, realism_asked
-            seen = examples[: views.SIGNALS] if plan.codec.rank != 1 else []  # sounds are heard
-            for subject, of_example in zip(seen, measured, strict=False):
+            for subject, of_example in zip(examples[: views.SIGNALS], measured, strict=False):
                 shown += views.of(subject, *of_example[place], *point)
     return rows, sheets, shown, singles
 

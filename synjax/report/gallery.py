@@ -48,7 +48,7 @@ def html(data, addresses):
 
 
 def _cell(addresses, view, d, p):
-    cost = f"{view['bytes']:.4g} bytes, {view['psnr'][0]:.1f} dB"
+    cost = f"{view['bytes']:.4g} bytes, {view['quality'][0]:.1f} dB"
     picture = _picture(addresses, view["members"][0], f"member at λ_d {d:g}, λ_p {p:g}: {cost}")
     return (
         f'<td><figure data-lambda_d="{d!r}" data-lambda_p="{p!r}" '

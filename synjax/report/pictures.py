@@ -1,4 +1,4 @@
-"""The pictures of a page: each once, within a number of bytes, the rest left out and said so."""
+"""The pictures and sounds of a page: each once, within some bytes; what is left out is said."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ COLOURS = "magma"
 
 
 class Album:
-    """Pictures by name, as data addresses; equal ones are kept once."""
+    """Pictures and sounds by name, as data addresses; equal ones are kept once."""
 
     def __init__(self, budget):
         """`budget` is how many characters the addresses may take in all."""
@@ -27,11 +27,11 @@ class Album:
         """Characters that are left."""
         return self._budget - self.taken
 
-    def add(self, content):
-        """Adds a WebP file, bytes; returns its name."""
+    def add(self, content, kind="image/webp"):
+        """Adds the bytes of a file of a kind; returns its name."""
         name = hashlib.sha256(content).hexdigest()[:12]
         if name not in self.addresses:
-            address = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+            address = f"data:{kind};base64,{base64.b64encode(content).decode()}"
             self.addresses[name] = address
             self.taken += len(address)
         return name
@@ -105,7 +105,8 @@ def _fits(entries, budget):
 
 def _files(view):
     own = [view["source"], *(member["file"] for member in view["members"])]
-    return own + ([view["jpeg"]] if view["jpeg"] else [])
+    heard = [view["heard"]["source"], *view["heard"]["members"]] if view["heard"] else []
+    return own + heard + ([view["jpeg"]] if view["jpeg"] else [])
 
 
 def _signal_data(group, album, lossless):
@@ -113,6 +114,9 @@ def _signal_data(group, album, lossless):
         if lossless:
             return album.add(path.read_bytes())
         return album.add(view_files.encode(view_files.load(path), QUALITY))
+
+    def hear(path):
+        return album.add(path.read_bytes(), "audio/wav")
 
     number, run, index, first = group[0]
     spreads = [spread([view_files.load(m["file"]) for m in v["members"]]) for *_, v in group]
@@ -126,13 +130,17 @@ def _signal_data(group, album, lossless):
         "whole": first["whole"],
         "white": white,
     }
+    if heard := first["heard"]:
+        signal |= {"heard": hear(heard["source"])}
+        signal |= {key: heard[key] for key in ("seconds", "sample_rate")}
     views = []
     for (_, _, index, view), one in zip(group, spreads, strict=True):
         kept = {key: view[key] for key in ("level", "realism", "bytes", "metrics", "jpeg_bytes")}
         kept |= index["point"] | {"run": number, "jpeg_psnr": view["jpeg_psnr"]}
         kept["members"] = [add(member["file"]) for member in view["members"]]
         kept["addresses"] = [member["address"] for member in view["members"]]
-        kept["psnr"] = [round(member["psnr"], 2) for member in view["members"]]
+        kept["quality"] = [round(member["quality"], 2) for member in view["members"]]
+        kept["heard"] = [hear(path) for path in view["heard"]["members"]] if view["heard"] else None
         kept["jpeg"] = view["jpeg"] and add(view["jpeg"])
         kept["spread"] = album.add(heat(one, white))
         kept["spread_mean"] = float(f"{np.sqrt((one**2).mean()):.3g}")

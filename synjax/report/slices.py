@@ -8,17 +8,18 @@ import numpy as np
 from synjax.report import chart
 from synjax.reporting import external, table
 
-QUALITIES = ("psnr", "mse", "ms_ssim", "lpips")
+QUALITIES = ("psnr", "snr", "mse", "lsd", "ms_ssim", "lpips")
 # Rows that differ in these are never joined by a line.
 VARIANTS = ("run", "dataset", "perception", "distortion", "realism", "members")
 _SYMBOLS = {"lambda_d": "λ_d", "lambda_p": "λ_p"}
 
 
 def rate_column(frame):
-    """(column, label) of the rate: bits per pixel where all that was measured are pictures."""
+    """(column, label) of the rate: its own unit where all that was measured is of one kind."""
     ok = frame[frame["status"] == "ok"]
-    if len(ok) and ok["bpp_exact"].notna().all():
-        return "bpp_exact", "rate (bits per pixel)"
+    for column, unit in (("bpp_exact", "bits per pixel"), ("kbps_exact", "kbit/s")):
+        if len(ok) and ok[column].notna().all():
+            return column, f"rate ({unit})"
     return "rate_exact", "rate (bits per element)"
 
 

@@ -66,10 +66,22 @@ def sheet(source, members, sample_rate, path_stem, title):
         return plots.save(figure, path_stem)
 
 
-def picture(x):
-    """A spectrogram of x [T, 1] as a picture [H, W, 3] in [0, 1], time to the right."""
-    spectrum = _decibels(np.asarray(x, np.float64)[:, 0], _frame(len(x)))
-    level = np.clip((spectrum - spectrum.max()) / _DECIBELS + 1, 0, 1)[::-1]
+def picture(x, brightest=None):
+    """A spectrogram as a picture.
+
+    Args:
+      x: [T, 1].
+      brightest: the sound of as many samples whose strongest tone is white; None for x itself.
+
+    Returns:
+      [H, W, 3] in [0, 1], time to the right.
+    """
+    frame = _frame(len(x))
+    spectrum = _decibels(np.asarray(x, np.float64)[:, 0], frame)
+    scale = spectrum
+    if brightest is not None:
+        scale = _decibels(np.asarray(brightest, np.float64)[:, 0], frame)
+    level = np.clip((spectrum - scale.max()) / _DECIBELS + 1, 0, 1)[::-1]
     return matplotlib.colormaps["magma"](level)[..., :3].astype(np.float32)
 
 

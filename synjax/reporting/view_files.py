@@ -1,7 +1,8 @@
 """What can be looked at of a trial, as files: lossless pictures and one JSON that names them.
 
 `views/` of a trial's directory holds each signal once, and for each level and realism its members
-and the JPEG nearest in bytes; `views.json`, written after them, says what each is and what it cost.
+and the JPEG nearest in bytes; of sounds spectrograms, and WAV files of the same names.
+`views.json`, written after them, says what each is and what it cost.
 """
 
 import io
@@ -11,6 +12,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from synjax.data import sounds
 from synjax.reporting import table
 
 DIRECTORY = "views"
@@ -32,7 +34,7 @@ def write(directory, views, point):
     home = pathlib.Path(directory) / DIRECTORY
     if home.exists():
         (home / INDEX).unlink(missing_ok=True)  # first: without it the rest is nothing
-        for path in home.glob("*.webp"):
+        for path in [*home.glob("*.webp"), *home.glob("*.wav")]:
             path.unlink()
     if not views:
         return None
@@ -45,9 +47,10 @@ def write(directory, views, point):
         entry = {name: getattr(view, name) for name in _NUMBERS}
         entry |= {"signal": signal, "source": _save(home / f"{signal}_source.webp", view.source)}
         entry["members"] = [
-            {"address": j, "psnr": psnr, "file": _save(home / f"{stem}_member_{j}.webp", member)}
-            for j, (member, psnr) in enumerate(zip(view.members, view.psnr, strict=True))
+            {"address": j, "quality": one, "file": _save(home / f"{stem}_member_{j}.webp", member)}
+            for j, (member, one) in enumerate(zip(view.members, view.quality, strict=True))
         ]
+        entry["heard"] = view.heard and _hear(home, entry, view.heard)
         entry["jpeg"] = None
         if view.jpeg is not None:
             entry["jpeg"] = _save(home / f"{stem}_jpeg.webp", view.jpeg)
@@ -76,6 +79,9 @@ def read(directory):
         for view in index["views"]:
             view["source"] = _beside(home, view["source"])
             view["jpeg"] = view["jpeg"] and _beside(home, view["jpeg"])
+            if heard := view["heard"]:
+                heard["source"] = _beside(home, heard["source"])
+                heard["members"] = [_beside(home, name) for name in heard["members"]]
             for member in view["members"]:
                 member["file"] = _beside(home, member["file"])
         return index
@@ -102,6 +108,18 @@ def _save(path, picture):
         pixels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
         table.replace_file(path, encode(pixels))
     return path.name
+
+
+def _hear(home, entry, heard):
+    """Writes the sounds of an entry beside their spectrograms; what the index says of them."""
+    names = [entry["source"], *(member["file"] for member in entry["members"])]
+    names = [str(pathlib.Path(name).with_suffix(".wav")) for name in names]
+    for name, x in zip(names, (heard.source, *heard.members), strict=True):
+        if not (home / name).exists():
+            sounds.write(home / name, x, heard.sample_rate)
+    seconds = len(heard.source) / heard.sample_rate
+    rate = heard.sample_rate
+    return {"sample_rate": rate, "seconds": seconds, "source": names[0], "members": names[1:]}
 
 
 def _beside(home, name):

@@ -1,5 +1,6 @@
 "use strict";
-// The synset explorer: which trial by sliders, which member by keys, beside source and JPEG.
+// The synset explorer: which trial by sliders, which member by keys, beside source and JPEG. Sounds
+// are seen as spectrograms and heard from players.
 {
   const BLINK = 700; // ms; slow enough for WCAG's three flashes a second
   const AXES = [
@@ -75,10 +76,26 @@
       image.alt = text;
     }
 
+    // A player of a sound; one that is playing goes on with the new sound at the same moment.
+    function player(figure, name, text) {
+      const audio = figure.querySelector("audio");
+      audio.hidden = !name;
+      if (!name) return audio.pause();
+      audio.setAttribute("aria-label", text);
+      if (audio.dataset.sound === name) return;
+      const { currentTime, paused } = audio;
+      audio.dataset.sound = name;
+      audio.src = address(name);
+      if (paused) return;
+      audio.currentTime = currentTime;
+      audio.play();
+    }
+
     function show() {
       sliders.forEach((update) => update());
       const view = current();
       stage.hidden = !view;
+      if (!view) stage.querySelectorAll("audio").forEach((audio) => audio.pause());
       markGallery(view);
       if (!view) {
         const failed = DATA.failed.find((trial) => trial.run === state.run && trial.name.startsWith(`ld=${state.lambda_d},lp=${state.lambda_p}`));
@@ -89,19 +106,26 @@
       stage.style.setProperty("--ratio", `${width} / ${height}`);
       state.member = Math.min(state.member, view.members.length - 1);
       const point = `λ_d ${view.lambda_d}, λ_p ${view.lambda_p}, level ${view.level}`;
-      const whole = signal.whole[0] > height || signal.whole[1] > width ? [`its middle, ${width} × ${height} of ${signal.whole[1]} × ${signal.whole[0]} pixels`] : [`${width} × ${height} pixels`];
+      const isSound = signal.heard !== undefined;
+      const part = isSound && signal.whole[0] > signal.seconds * signal.sample_rate + 1 ? "the middle " : "";
+      const whole = isSound ? [`${part}${number(signal.seconds)} s at ${signal.sample_rate} Hz, as a spectrogram`] : signal.whole[0] > height || signal.whole[1] > width ? [`its middle, ${width} × ${height} of ${signal.whole[1]} × ${signal.whole[0]} pixels`] : [`${width} × ${height} pixels`];
       picture(byId("view-source"), signal.source, `Source: ${signal.name}`);
       caption(byId("view-source"), `Source: ${signal.name}`, whole);
+      player(byId("view-source"), signal.heard, `Source: ${signal.name}`);
       const member = state.member;
       const shown = { source: signal.source, jpeg: view.jpeg }[state.other ? state.blink : ""] ?? view.members[member];
       const isMember = shown === view.members[member];
       picture(byId("view-member"), shown, isMember ? `Member with address ${view.addresses[member]} at ${point}` : `${{ source: "Source", jpeg: "JPEG" }[state.blink]} in place of the member`);
+      player(byId("view-member"), isSound ? (isMember ? view.heard[member] : signal.heard) : null, isMember ? `Member with address ${view.addresses[member]}` : "Source in place of the member");
       byId("view-member").firstElementChild.classList.toggle("blinking", !isMember);
       const metrics = view.metrics;
-      const rate = metrics.bpp_exact !== undefined ? `${number(metrics.bpp_exact)} bpp` : `${number(metrics.rate_exact)} bits/dim`;
+      const [rate] = [["bpp_exact", "bpp"], ["kbps_exact", "kbit/s"], ["rate_exact", "bits/dim"]]
+        .filter(([name]) => metrics[name] !== undefined)
+        .map(([name, unit]) => `${number(metrics[name])} ${unit}`);
       caption(byId("view-member"), isMember ? `Member, address ${view.addresses[member]}` : `Blink: ${{ source: "source", jpeg: "JPEG" }[state.blink]}`, [
         `${number(view.bytes, 6)} bytes, ${rate}`,
-        `${view.psnr[member].toFixed(2)} dB PSNR, MSE of all ${number(metrics.mse)}`,
+        `${view.quality[member].toFixed(2)} dB ${isSound ? "SNR" : "PSNR"}, MSE of all ${number(metrics.mse)}`,
+        ...(metrics.lsd !== undefined ? [`log-spectral distance ${metrics.lsd.toFixed(2)} dB`] : []),
         ...(metrics.ms_ssim !== undefined ? [`MS-SSIM ${metrics.ms_ssim.toFixed(4)}`] : []),
         ...(metrics.consistency !== undefined ? [`consistency ${(100 * metrics.consistency).toFixed(1)} %`] : []),
       ]);
@@ -118,7 +142,7 @@
       for (const id of ["previous", "next"]) byId(id).disabled = view.members.length < 2;
       if (!state.other) {
         const instead = view.realism === state.realism ? "" : ` It has one realism, β ${view.realism}.`;
-        say("explorer-status", `${signal.name} at ${point}: ${number(view.bytes, 6)} bytes, member with address ${view.addresses[member]}, ${view.psnr[member].toFixed(2)} dB.${instead}`);
+        say("explorer-status", `${signal.name} at ${point}: ${number(view.bytes, 6)} bytes, member with address ${view.addresses[member]}, ${view.quality[member].toFixed(2)} dB.${instead}`);
       }
     }
 
@@ -150,13 +174,19 @@
       flip(to, !stop);
       for (const id of ["source", "jpeg"]) byId(`blink-${id}`).setAttribute("aria-pressed", String(!stop && id === to));
     }
+    function play() {
+      const audio = byId("view-member").querySelector("audio");
+      if (audio.hidden) return;
+      if (audio.paused) audio.play();
+      else audio.pause();
+    }
     byId("previous").addEventListener("click", () => step(-1));
     byId("next").addEventListener("click", () => step(1));
     byId("blink-source").addEventListener("click", () => blink("source"));
     byId("blink-jpeg").addEventListener("click", () => blink("jpeg"));
     stage.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const keys = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => flip("source"), j: () => flip("jpeg"), J: () => flip("jpeg") };
+      if (event.target.tagName === "AUDIO" || event.ctrlKey || event.metaKey || event.altKey) return;
+      const keys = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), " ": () => flip("source"), p: play, P: play, j: () => flip("jpeg"), J: () => flip("jpeg") };
       if (!keys[event.key]) return;
       event.preventDefault();
       keys[event.key]();
