@@ -15,8 +15,8 @@ CODEC, _picture = small_codec.COLOUR, small_codec.colour_picture
 
 
 @pytest.fixture(scope="module")
-def codec(tmp_path_factory):
-    """Directory of a codec that was never trained, but whose members differ."""
+def params():
+    """Of a codec that was never trained, but whose members differ."""
     x = np.stack([_picture(128, 128, seed) for seed in range(10, 16)]).astype(np.float32)
     # This generator is compiled several times faster than the default one.
     params = CODEC.init(jax.random.key(0, impl="rbg"), x)
@@ -24,6 +24,12 @@ def codec(tmp_path_factory):
     params["synthesis"]["amount"] = jax.tree.map(
         lambda leaf: leaf + 0.1 * rng.standard_normal(leaf.shape), params["synthesis"]["amount"]
     )
+    return params
+
+
+@pytest.fixture(scope="module")
+def codec(params, tmp_path_factory):
+    """Its directory."""
     directory = tmp_path_factory.mktemp("codec") / "artefact"
     bitstream.save(bitstream.make(CODEC, params, 100.0, 1.0), directory)
     return directory
@@ -178,12 +184,11 @@ def test_inspect_gives_the_reason_for_a_damaged_stream(here, capsys):
     assert "header is cut" in _refused(capsys, "inspect", here / "header.syn")
 
 
-def test_inspect_compares_the_codec(here, codec, capsys, tmp_path):
+def test_inspect_compares_the_codec(here, codec, params, capsys, tmp_path):
     assert "Encoded by" in _run(capsys, "inspect", here / "in.syn", f"--codec={codec}")
     artefact = bitstream.load(codec)
-    params = {k: v for k, v in artefact.params.items() if k != "features"}
-    params["prior"] = jax.tree.map(lambda leaf: leaf + 0.1, params["prior"])
-    bitstream.save(bitstream.make(CODEC, params, 100.0, 1.0), tmp_path / "other")
+    other = params | {"prior": jax.tree.map(lambda leaf: leaf + 0.1, params["prior"])}
+    bitstream.save(bitstream.make(CODEC, other, 100.0, 1.0), tmp_path / "other")
     error = _refused(capsys, "inspect", here / "in.syn", f"--codec={tmp_path / 'other'}")
     assert artefact.fingerprint[:4].hex() in error
     call = ("decompress", *_paths(here, "in.syn", "x.png"), f"--codec={tmp_path / 'other'}")

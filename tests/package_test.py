@@ -9,6 +9,8 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import safetensors
+import small_codec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -163,7 +165,7 @@ def _set(key, value):
 
 
 CHANGES = {
-    "format version 1, readable is 2": _set("format", 1),
+    "format version 1, readable are 2 and 3": _set("format", 1),
     "another version: 'files'": lambda about: about.pop("files"),
     "another version.*depth": lambda about: about["codec"].update(depth=3),
     "codec.rank must be": lambda about: about["codec"].update(rank=3),
@@ -198,3 +200,39 @@ def test_tables_that_no_coder_can_use_are_refused(artefact, tmp_path, change):
     changed = dataclasses.replace(artefact, tables=built, fingerprint=fingerprint)
     with pytest.raises(ValueError, match="tables .* do not fit"):
         bitstream.save(changed, tmp_path / "codec")
+
+
+def test_what_the_integer_networks_replace_is_not_stored_and_not_missed(tmp_path):
+    artefact = small_codec.artefact()
+    x = small_codec.picture(40, 56)
+    bitstream.save(artefact, tmp_path / "codec")
+    loaded = bitstream.load(tmp_path / "codec")
+    assert set(artefact.params["prior"]["group_1"]) - set(loaded.params["prior"]["group_1"]) == (
+        set(package.REPLACED)
+    )
+    stream = bitstream.encode(artefact, x)
+    assert bitstream.encode(loaded, x) == stream
+    np.testing.assert_array_equal(
+        bitstream.decode(loaded, stream, members=2), bitstream.decode(artefact, stream, members=2)
+    )
+    parsed = bitstream.parse(loaded, stream)
+    np.testing.assert_array_equal(
+        bitstream.estimated_bits(loaded, parsed), bitstream.estimated_bits(artefact, parsed)
+    )
+
+
+def test_large_arrays_of_a_picture_codec_have_16_bits_before_they_are_written(tmp_path):
+    artefact = small_codec.artefact()
+    klt = np.asarray(artefact.params["synthesis"]["klt"])
+    assert klt.size >= package.LARGE
+    np.testing.assert_array_equal(klt, klt.astype(np.float16).astype(np.float32))
+    bitstream.save(artefact, tmp_path / "codec")
+    assert _same(
+        bitstream.load(tmp_path / "codec").params["synthesis"], artefact.params["synthesis"]
+    )
+    for name, key, kind in (
+        ("params", "synthesis.klt", "F16"),
+        ("networks", "group_1.stem.weights", "I32"),
+    ):
+        with safetensors.safe_open(tmp_path / "codec" / f"{name}.safetensors", "np") as file:
+            assert file.get_slice(key).get_dtype() == kind

@@ -1,7 +1,9 @@
 """The artefact: all that encoding and decoding need, as one value with a fingerprint, or on disk.
 
 A directory holds `artefact.json` and a safetensors file per tree of arrays. Tables and networks are
-stored and never built again: floats of another machine would make others of them.
+stored and never built again: floats of another machine would make others of them. What the networks
+replace is not stored, and of pictures and sounds large arrays have 16 bits a number, in memory too:
+a codec does the same before and after it is written.
 """
 
 import dataclasses
@@ -29,9 +31,12 @@ from synjax.codec import (
     trees,
 )
 
-FORMAT = 2  # version of what is on disk
+FORMAT = 3  # version of what is on disk
+READABLE = (2, 3)  # in 2 all arrays were stored as they are in memory
 ABOUT = "artefact.json"
 MAX_ABOUT = 2**24  # bytes
+LARGE = 2**12  # numbers of an array from which on they have 16 bits
+REPLACED = ("stem", "block", "out")  # layers of `priors.Conditional` that `networks` holds
 MAX_STRIDE = {1: 512, 2: 32}  # by rank, with which windows are wider than their halos
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "constriction", "safetensors")
@@ -43,7 +48,7 @@ class Artefact:
 
     Attributes:
       codec: the architecture, in float32.
-      params: bound parameters.
+      params: bound parameters; those of a loaded codec of pictures or sounds without `REPLACED`.
       tables: `tables.Tables` by part of the prior's chain.
       networks: `prediction.network` by part, of all but the first.
       fingerprint: 8 bytes that identify what a stream needs to be parsed: the prior, as tables and
@@ -117,6 +122,8 @@ def make(codec, params, lambda_d, lambda_p, has_realism=False):
         )
     bound = codec.bind(params, lambda_d, lambda_p)
     bound = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), bound)
+    for name in ("analysis", "detail", "synthesis") if codec.rank else ():
+        bound[name] = jax.tree.map(_short, bound[name])
     for path, leaf in jax.tree_util.tree_leaves_with_path(bound):
         if not np.all(np.isfinite(leaf)):
             raise ValueError(f"the codec's parameter {jax.tree_util.keystr(path)} is not finite")
@@ -131,6 +138,11 @@ def make(codec, params, lambda_d, lambda_p, has_realism=False):
     return Artefact(
         codec.as_deployed, bound, built, networks, fingerprint, *points, bool(has_realism)
     )
+
+
+def _short(leaf):
+    """A large array with numbers that 16 bits hold."""
+    return leaf.astype(jnp.float16).astype(jnp.float32) if leaf.size >= LARGE else leaf
 
 
 def save(artefact, directory):
@@ -194,13 +206,13 @@ def load(directory):
             name: trees.read(directory / f"{name}.safetensors", entry)
             for name, entry in about["files"].items()
         }
-        params = jax.tree.map(jnp.asarray, read["params"])
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), read["params"])
         built = {
             name: tables.Tables(tuple(counts.astype(np.int32) for counts in part))
             for name, part in read["tables"].items()
         }
         networks = {
-            part: {name: integers.Layer(**layer) for name, layer in network.items()}
+            part: {name: _layer(**layer) for name, layer in network.items()}
             for part, network in read["networks"].items()
         }
         points = about["lambda_d"], about["lambda_p"], about["has_realism"]
@@ -221,17 +233,44 @@ def require_new(directory):
 
 def _trees(artefact):
     """What is stored as arrays, by file; `load` takes it apart again."""
+    params = dict(artefact.params)
+    if artefact.codec.rank:  # of vectors the place in a bin is drawn from the densities themselves
+        params["prior"] = {
+            part: {
+                k: v for k, v in own.items() if part not in artefact.networks or k not in REPLACED
+            }
+            for part, own in params["prior"].items()
+        }
     return {
-        "params": artefact.params,
+        "params": jax.tree.map(_packed, params),
         "tables": {  # every count leaves at least one to another: 16 bits hold it
             name: tuple(counts.astype(np.uint16) for counts in part.counts)
             for name, part in artefact.tables.items()
         },
         "networks": {
-            part: {name: vars(layer) for name, layer in network.items()}
+            part: {name: _fewer_bytes(layer) for name, layer in network.items()}
             for part, network in artefact.networks.items()
         },
     }
+
+
+def _packed(leaf):
+    """An array in 16 bits a number where that loses nothing."""
+    leaf = np.asarray(leaf)
+    with np.errstate(over="ignore"):
+        half = leaf.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), leaf) else leaf
+
+
+def _fewer_bytes(layer):
+    """The fields of a layer, the weights as integers of the fewest bytes that hold them all."""
+    limit = np.abs(layer.weights).max(initial=0)
+    kind = next(k for k in (np.int16, np.int32, np.int64) if limit <= np.iinfo(k).max)
+    return vars(layer) | {"weights": layer.weights.astype(kind)}
+
+
+def _layer(weights, bias, shift):
+    return integers.Layer(weights.astype(np.float64), bias, shift)
 
 
 def _fingerprint(codec, built, networks):
@@ -265,8 +304,9 @@ def _about(path):
         version, stated = about["format"], about.pop("sha256")
     except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
         raise ValueError(f"{path} is damaged: it is no description of an artefact") from error
-    if version != FORMAT:
-        raise ValueError(f"{path} is of format version {version}, readable is {FORMAT}")
+    if version not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise ValueError(f"{path} is of format version {version}, readable are {known}")
     if stated != _sha256(_text(about).encode()) or text != _text(about | {"sha256": stated}):
         raise ValueError(f"{path} is damaged: its checksum does not match")
     return about
