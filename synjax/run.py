@@ -14,7 +14,7 @@ from synjax.bench import machine
 from synjax.codec import package as packaging
 from synjax.codec import samples
 from synjax.data import pipeline, sounds, sources
-from synjax.evaluation import classical
+from synjax.evaluation import classical, measure
 from synjax.evaluation import evaluate as evaluation
 from synjax.launching import launch, workers
 from synjax.report import page, reading, terminal
@@ -202,7 +202,7 @@ def _compare_with_classical(config, workdir):
         return
     examples, limit = sources.of_config(config["data"], split="test"), config["evaluation"]["limit"]
     examples = pipeline.evaluation_examples(examples, limit=limit)
-    weights = evaluation.extras(config).lpips
+    weights = measure.extras(config).lpips
     classical.write(*classical.tabulate(examples, weights, codecs), directory)
 
 

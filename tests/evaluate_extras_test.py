@@ -57,7 +57,7 @@ def test_photographs_have_both_and_lpips_is_no_divergence(tiny_config, weights, 
         ("lpips", "nowhere.npz", "no LPIPS weights at nowhere.npz"),
         ("fresh_critic_steps", -1, "integer from 0, got -1"),
         ("fresh_critic_steps", 1.5, "integer from 0, got 1.5"),
-        ("levels", (0,), r"evaluation.levels must be of 1 to 2, got \(0,\)"),
+        ("levels", (0,), r"evaluation.levels must be of 1 to 1, got \(0,\)"),
         ("classical", ("gif",), "evaluation.classical has 'gif', must be of jpeg, webp, avif, jp2"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from synjax.data import idx, mnist, pipeline, sources
-from synjax.evaluation import evaluate
+from synjax.evaluation import evaluate, measure
 from synjax.reporting import contact_sheet
 
 COUNTS = {"train": 50, "test": 20}
@@ -169,7 +169,7 @@ def test_the_sheet_of_a_trial_holds_the_first_digits_and_their_members(folder):
     [subject] = evaluate.subjects(config | {"evaluation": {"limit": 15}})
     assert subject.x.shape == (15, 784) and subject.variances is None
     synset = np.stack([subject.x, subject.x + 1])
-    source, members = evaluate._shown(subject, synset)
-    digits = subject.x.reshape(15, 28, 28)[: evaluate.SHOWN]
+    source, members = measure._shown(subject, synset)
+    digits = subject.x.reshape(15, 28, 28)[: measure.SHOWN]
     np.testing.assert_array_equal(source, digits)
     np.testing.assert_array_equal(members, [digits, digits + 1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import report_rows
 
-from synjax.evaluation import evaluate, views
+from synjax.evaluation import measure, views
 from synjax.report import page, reading
 from synjax.reporting import view_files
 
@@ -129,7 +129,7 @@ def test_a_sound_has_players_that_follow_the_member(browser, tmp_path):
     for home in (run / "trials").iterdir():
         own = json.loads((home / "rows.json").read_text())
         members = x + generator.normal(0, 0.03, (2, *x.shape))
-        subject = evaluate.Subject(x, name="seven", sample_rate=8000)
+        subject = measure.Subject(x, name="seven", sample_rate=8000)
         row = {"rate_exact": 0.4, "snr": 17.0, "lsd": 3.25, "kbps_exact": 3.2, "mse": 1e-3}
         point = {key: own[0][key] for key in ("trial", "seed", "lambda_d", "lambda_p")}
         view_files.write(home, views.of(subject, row, (x, members), 2, 1.0), point)

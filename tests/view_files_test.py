@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synjax.data import sounds
-from synjax.evaluation import evaluate, jpeg, views
+from synjax.evaluation import jpeg, measure, views
 from synjax.reporting import view_files
 
 
@@ -21,7 +21,7 @@ def _pictures(height, width, count, seed=0):
 
 def _of_picture(height=300, width=280, count=6, name="leaf"):
     source, members = _pictures(height, width, count)
-    subject = evaluate.Subject(source, jpeg_curve=jpeg.curve(source), name=name)
+    subject = measure.Subject(source, jpeg_curve=jpeg.curve(source), name=name)
     row = {"rate_exact": 8 * 5000 / source.size, "psnr": 20.0, "mse": 0.01, "bpp_exact": 0.5}
     return source, members, views.of(subject, row, (source, members), 1, 1.0)
 
@@ -50,7 +50,7 @@ def test_the_jpeg_of_a_view_is_a_real_file_and_none_is_nearer_in_bytes():
 
 def test_vectors_are_views_of_their_own_and_cost_the_mean_of_their_stream():
     generator = np.random.default_rng(0)
-    subject = evaluate.Subject(generator.random((20, 12)), picture=(3, 4))
+    subject = measure.Subject(generator.random((20, 12)), picture=(3, 4))
     shown = generator.random((12, 3, 4)), generator.normal(size=(2, 12, 3, 4))
     found = views.of(subject, {"rate_exact": 2.0, "mse": 0.1}, shown, 2, 0.5)
     assert len(found) == views.VECTORS
@@ -60,7 +60,7 @@ def test_vectors_are_views_of_their_own_and_cost_the_mean_of_their_stream():
 
 
 def test_what_cannot_be_shown_has_no_views_and_no_files(tmp_path):
-    subject = evaluate.Subject(np.zeros((20, 12)))
+    subject = measure.Subject(np.zeros((20, 12)))
     assert views.of(subject, {"rate_exact": 2.0}, None, 1, 1.0) == []
     assert view_files.write(tmp_path / "trial", [], {}) is None
     assert not (tmp_path / "trial").exists() and view_files.read(tmp_path / "trial") is None
@@ -106,7 +106,7 @@ def _of_sound(seconds=5.0, rate=8000):
     generator = np.random.default_rng(0)
     source = 0.3 * np.sin(np.arange(int(seconds * rate)) / 9)[:, None]
     members = source + generator.normal(0, 0.03, (2, *source.shape))
-    subject = evaluate.Subject(source, name="seven", sample_rate=rate)
+    subject = measure.Subject(source, name="seven", sample_rate=rate)
     row = {"rate_exact": 8 * 900 / source.size, "snr": 17.0, "kbps_exact": 1.4, "mse": 1e-3}
     return source, members, views.of(subject, row, (source, members), 2, 1.0)
 

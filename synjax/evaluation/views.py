@@ -76,7 +76,7 @@ def of(subject, row, shown, level, realism):
     """The views of one test example at one level and realism.
 
     Args:
-      subject: `evaluate.Subject`.
+      subject: `measure.Subject`.
       row: its metrics.
       shown: (source, members): pictures [H, W, 3] and [M, H, W, 3], sounds [T, 1] and [M, T, 1],
         of vectors [K, H, W] and [M, K, H, W]; None where nothing can be shown.
