@@ -1,5 +1,8 @@
 """Perception modules by name: what is allowed, and that every module keeps the contract."""
 
+import dataclasses
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,23 @@ from ml_collections import config_dict
 
 from synjax.perception import adversarial, base, build, sliced_wasserstein
 
+
+@dataclasses.dataclass(frozen=True)
+class Brightness(base.Fixed):
+    """A module of the user's own."""
+
+    power: int = 2
+
+    def penalty(self, state, real, fake, context, key):
+        del state, context, key
+        return jnp.abs(real.mean() - fake.mean()) ** self.power
+
+
+class Undecorated:
+    learns, init, penalty, update = False, None, None, None
+
+
+OWN = f"{__name__}:Brightness"
 SHAPES = {"vector": (6,), "image": (16, 16, 2)}
 OPTIONS = {
     "none": {},
@@ -22,6 +42,7 @@ OPTIONS = {
             "critic": {"name": "gan", "width": 4, "critic_steps": 1, "conditioned": True},
         }
     },
+    OWN: {"power": 4},
 }
 LEARNED = ("wgan_gp", "gan", "variational_kl", "mixture")
 KEY = jax.random.key(0)
@@ -45,6 +66,8 @@ def _noise(*shape, seed):
         ("variational_kl", "vector"),
         ("variational_kl", "image"),
         ("mixture", "image"),
+        (OWN, "vector"),
+        (OWN, "image"),
     ],
 )
 def test_every_module_keeps_the_contract(name, kind):
@@ -168,6 +191,13 @@ def test_axes_are_left_out_where_a_module_has_no_use_for_them():
         ("mmd", {"space": "vector"}, "'image' is 'vector', .* patches, pixels, feat"),
         ("variational_kl", {"bound": "mine"}, "perception.bound is 'mine', must be one of"),
         ("mixture", {}, "perception.terms must be a dict of dicts"),
+        ("lpips", {}, "wgan_gp, gan, variational_kl, mixture, MODULE:CLASS$"),
+        (OWN, {"powre": 2}, "has no option 'powre'; it takes power$"),
+        ("absent:Term", {}, "^perception.name is 'absent:Term': No module named 'absent'$"),
+        (":Term", {}, "^perception.name is ':Term': Empty module name$"),
+        (f"{__name__}:Term", {}, "has no attribute 'Term'$"),
+        ("synjax.perception.base:Fixed", {}, "base:Fixed', which has no penalty$"),
+        (f"{__name__}:Undecorated", {}, "Undecorated', which is no dataclass$"),
     ],
 )
 def test_what_is_not_known_is_refused_with_what_is(name, arguments, message):
@@ -191,3 +221,12 @@ def test_another_choice_of_the_compared_batch_is_refused():
     refused = "^stages.joint.real is 'both', must be one of paired, independent$"
     with pytest.raises(ValueError, match=refused):
         build.check_real("stages.joint.real", "both")
+
+
+def test_the_code_of_own_modules_is_told_apart_wherever_they_are_named():
+    code = pathlib.Path(__file__).read_text()
+    assert build.own_code({"name": OWN, "power": 4}) == [code]
+    assert build.own_code({"name": "mixture", **OPTIONS["mixture"]}) == []
+    terms = {"own": {"name": OWN}, "near": {"name": "mmd"}}
+    nested = {"all": {"name": "mixture", "terms": terms}, "again": {"name": OWN}}
+    assert build.own_code({"name": "mixture", "terms": nested}) == [code, code]

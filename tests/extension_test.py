@@ -10,6 +10,7 @@ import pytest
 import rich.console
 
 from synjax import run, sweep
+from synjax.perception import build
 from synjax.reporting import plots, table
 from synjax.training import ledger, loop, plan
 
@@ -172,7 +173,7 @@ def test_targets_grow_with_their_axis_and_only_so(tmp_path):
         sweep.open_workdir(tmp_path, still)
 
 
-def test_the_hash_of_a_run_is_of_what_its_training_depends_on():
+def test_the_hash_of_a_run_is_of_what_its_training_depends_on(monkeypatch):
     def hashes(asked):
         made = plan.make(asked)
         return {run.name: made.run_hash(run) for run in made.runs}
@@ -190,6 +191,9 @@ def test_the_hash_of_a_run_is_of_what_its_training_depends_on():
     assert hashes(changed)[encoder] == small[encoder]
     assert hashes(changed)[decoder] != small[decoder]
     assert not set(hashes(_asked(SMALL, (2, 3))).values()) & set(small.values())  # another KLT
+    monkeypatch.setattr(build, "own_code", lambda options: ["edited"])
+    assert hashes(_asked(SMALL, (3,)))[encoder] == small[encoder]
+    assert hashes(_asked(SMALL, (3,)))[decoder] != small[decoder]
 
 
 def test_a_run_whose_note_is_of_other_conditions_is_never_reused(tmp_path):

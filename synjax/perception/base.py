@@ -10,6 +10,8 @@ and `learns`, whether update does anything: what learns has one adversary, so on
 real is [N, *S, C], fake the synset [B, M, *S, C], context the dict {"source", "symbols", "level"}
 for conditional critics. Whether `real` is the encoded batch ("paired") or another one
 ("independent") is the caller's choice; N may differ from B·M.
+
+Besides those of `build.PERCEPTION` any such class will do: `perception.name` is then MODULE:CLASS.
 """
 
 import dataclasses

@@ -1,6 +1,9 @@
-"""Perception modules by name."""
+"""Perception modules by name, and the user's own."""
 
 import dataclasses
+import importlib
+import inspect
+import sys
 from collections.abc import Mapping
 
 from synjax.perception import (
@@ -55,7 +58,7 @@ def build(
     """A perception module.
 
     Args:
-      name: key of `PERCEPTION`.
+      name: key of `PERCEPTION`, or MODULE:CLASS of a class that `base` describes.
       kind: of the signal, "vector", "image" or "sound".
       axes: directions that matter to the codec [A, n], its KLT; left out where the module or its
         space cannot use them.
@@ -64,7 +67,7 @@ def build(
       real: one of `REAL`.
       as_pictures: whether the module is one of pictures and sees such vectors as they are shown.
       **options: hyper-parameters of the module; the rest keep their defaults. A mixture takes
-        `terms`, a dict of dicts each with a `name` of `PERCEPTION` and the options of that module,
+        `terms`, a dict of dicts each with the `name` of a module and the options of that module,
         and `weights`, a dict of numbers by the same keys; terms without a weight count once.
 
     Returns:
@@ -73,14 +76,13 @@ def build(
     Raises:
       ValueError: unknown name, kind or option, or a value that the module refuses.
     """
-    _check("perception.name", name, PERCEPTION)
+    constructor = _constructor(name)
     _check("perception kind", kind, SPACES)
     if as_pictures:
         if kind != "vector" or picture is None:
             raise ValueError("perception.as_pictures needs vectors that are pictures, as mnist has")
         module = build(name, kind="image", groups=groups, real=real, **options)
         return pictures.AsPictures(module, tuple(picture))
-    constructor = PERCEPTION[name]
     fields = [field.name for field in dataclasses.fields(constructor)]
     allowed = [field for field in fields if field not in GIVEN]
     for option in options:
@@ -106,6 +108,36 @@ def build(
             )
         options["groups"] = groups
     return constructor(**options)
+
+
+def own_code(options):
+    """The source texts of the user's own modules that the options of a perception name."""
+    texts = [own_code(term) for term in (options.get("terms") or {}).values()]
+    own = ":" in options["name"]
+    return sum(texts, [_source(options["name"])] if own else [])
+
+
+def _source(name):
+    return inspect.getsource(sys.modules[_constructor(name).__module__])
+
+
+def _constructor(name):
+    """The class of a name."""
+    module, colon, attribute = str(name).partition(":")
+    if not colon:
+        _check("perception.name", name, (*PERCEPTION, "MODULE:CLASS"))
+        return PERCEPTION[name]
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise ValueError(f"perception.name is {name!r}: {error}") from None
+    needed = ("learns", "init", "penalty", "update")
+    missing = [part for part in needed if not hasattr(found, part)]
+    if missing:
+        raise ValueError(f"perception.name is {name!r}, which has no {', '.join(missing)}")
+    if not isinstance(found, type) or not dataclasses.is_dataclass(found):
+        raise ValueError(f"perception.name is {name!r}, which is no dataclass")
+    return found
 
 
 def _mixture(known, terms=None, weights=None):

@@ -133,6 +133,8 @@ class Plan:
         depends |= {"conditions": repr(served), "seed": run.seed, "first": self.seed}
         if run.stage.name != "fidelity":
             depends["perception"] = self.config["perception"]
+            if code := build.own_code(self.config["perception"]):
+                depends["perception_code"] = code
         for parent in (other for other in self.runs if other.name == run.parent):
             depends["parent"] = self.run_hash(parent)
         return config_hash(depends)
