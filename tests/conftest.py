@@ -43,10 +43,10 @@ def environment():
 def command(environment):
     """Runs the real command line: command(*arguments, **environment) → CompletedProcess."""
 
-    def run(*arguments, timeout=600, **extra):
+    def run(*arguments, timeout=600, cwd=ROOT, **extra):
         return subprocess.run(
             [sys.executable, "-m", "synjax.main", *map(str, arguments)],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment | extra,
             capture_output=True,
             text=True,

@@ -59,7 +59,7 @@ def two_value_encoders(samples):
 
 
 def cell_distortions(p, distortion, encoder):
-    """P(y_s) [..., 2] and E[Δ(x, x̂) | y_s] [..., 2, n] for an encoder [n] of two values."""
+    """P(y_s) [..., 2] and E[Δ(x, x̂) | y_s], [..., 2, n], for an encoder [n] of two values."""
     joint = p[..., None, :] * (np.arange(2)[:, None] == encoder)
     mass = joint.sum(-1)
     return mass, np.einsum("...sn,...nr->...sr", joint / mass[..., None], distortion)
