@@ -66,10 +66,10 @@ def tiny(command, tmp_path_factory):
     if "PYTEST_XDIST_WORKER" in os.environ:
         everyone = everyone.parent
     original, said = everyone / "tiny", everyone / "tiny.json"
+    asked = ["sweep", "--experiment=experiments/quickstart.py:tiny"]
     with filelock.FileLock(everyone / "tiny.lock"):
         if not said.exists():
-            experiment = "--experiment=experiments/quickstart.py:tiny"
-            done = command("sweep", experiment, f"--workdir={original}")
+            done = command(*asked, f"--workdir={original}")
             assert done.returncode == 0, done.stderr
             said.write_text(json.dumps([done.stdout, done.stderr]))
     workdir = tmp_path_factory.mktemp("tiny") / "run"
@@ -77,4 +77,5 @@ def tiny(command, tmp_path_factory):
     stdout, stderr = (
         text.replace(str(original), str(workdir)) for text in json.loads(said.read_text())
     )
-    return workdir, subprocess.CompletedProcess([], 0, stdout, stderr)
+    asked.append(f"--workdir={workdir}")
+    return workdir, subprocess.CompletedProcess(asked, 0, stdout, stderr)

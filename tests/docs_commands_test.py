@@ -47,7 +47,7 @@ def followed(tiny, command, tmp_path_factory):
         Image.fromarray(leaves[0]).save(home / "pictures" / split / f"{name}.png")
     workdir, swept = tiny
     shutil.copytree(workdir, home / "runs" / "tiny")
-    already = [argument.replace(str(workdir), "runs/tiny") for argument in swept.args[3:]]
+    already = [argument.replace(str(workdir), "runs/tiny") for argument in swept.args]
 
     seen = {}
     for page in PAGES:
