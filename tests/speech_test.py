@@ -20,7 +20,7 @@ def swept(command, tmp_path_factory):
 
 def test_every_row_has_what_sounds_are_measured_by(swept):
     results = table.read(swept / "table.csv")
-    assert len(results) == 8 and set(results.status) == {"ok"}
+    assert len(results) == 8 and set(results.status) == {"ok"} and set(results.n) == {3}
     for name in ("kbps_exact", "snr", "lsd", "sliced_wasserstein", "energy_distance", "diversity"):
         assert results[name].notna().all(), name
     assert (results.psnr.isna() & results.bpp_exact.isna()).all()

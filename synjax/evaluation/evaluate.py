@@ -90,7 +90,7 @@ def trial_rows(plan, trial, params, examples, weights=None):
         measured = _measured(plan, trial, artefact.at(realism_asked), examples, asked)
         for place, level in enumerate(asked.of(plan.codec)):
             values = [of_example[place][0] for of_example in measured]
-            row = _identity(plan, trial, level, _count(examples), realism_asked)
+            row = _identity(plan, trial, level, _count(plan, examples), realism_asked)
             rows.append(row | reached | _summary(values))
             if plan.codec.rank:  # vectors are one example
                 point = {name: row[name] for name in POINT}
@@ -152,15 +152,15 @@ def failed_rows(plan, trial, reason, examples):
     """The rows of a trial that diverged: no measurement, but the reason."""
     status = {"status": "diverged", "reason": reason}
     return [
-        _identity(plan, trial, level, _count(examples), realism_asked) | status
+        _identity(plan, trial, level, _count(plan, examples), realism_asked) | status
         for realism_asked in _realisms(plan, trial)
         for level in measure.extras(plan.config).of(plan.codec)
     ]
 
 
-def _count(examples):
-    """Pictures, or vectors, which come many in one example."""
-    return sum(len(e.x) if e.x.ndim == 2 else 1 for e in examples)
+def _count(plan, examples):
+    """Pictures and sounds, or vectors, which come many in one example."""
+    return len(examples) if plan.codec.rank else sum(len(e.x) for e in examples)
 
 
 def _identity(plan, trial, level, count, realism_asked):
