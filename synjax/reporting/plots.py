@@ -130,6 +130,7 @@ def distortion_perception(frame, directory, variances=None):
                 curve = limit_curves.distortion_perception(axes, variances, drawn, name)
                 handles |= {handle.get_label(): handle for handle in curve}
             axes.set_xlabel("mean squared error (per element)")
+            axes.ticklabel_format(axis="x", scilimits=(-2, 3))  # many zeros would overlap
             axes.set_ylabel(name.replace("_", " "))
             _log_if_wide(axes.set_yscale, drawn[name])
             _note_missing(axes, frame, drawn)
