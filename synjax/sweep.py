@@ -165,7 +165,11 @@ class Trainer:
         for run, parent in zip(runs, parents, strict=True):
             start = run.seed, run.lambda_d
             if start not in self._initial and (parent is None or not self._initial):
-                self._initial[start] = self._plan.initial_params(*start)
+                self._initial[start] = (
+                    self._plan.blank_params(run.lambda_d)
+                    if self._only_read
+                    else self._plan.initial_params(*start)
+                )
         initial = [
             self._initial_state(run, parent) for run, parent in zip(runs, parents, strict=True)
         ]
@@ -215,8 +219,15 @@ class Trainer:
         params = self._initial[run.seed, run.lambda_d] if parent is None else parent.params
         _, transformation, objective = self._stage(run.stage)
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
-        critic = objective.perception.init(critic_key, self._example(run.stage))
-        initial = jax.device_get(state.create(params, transformation, critic, run.seed))
+
+        def make(params, key):
+            critic = objective.perception.init(key, self._example(run.stage))
+            return state.create(params, transformation, critic, run.seed)
+
+        if self._only_read:  # a checkpoint takes its place: only shapes are needed
+            shapes = jax.eval_shape(make, params, critic_key)
+            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        initial = jax.device_get(make(params, critic_key))
         if parent is None:
             return initial
         # A target that both stages have is where the first one left it.

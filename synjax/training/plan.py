@@ -174,9 +174,19 @@ class Plan:
           seed: of what is drawn.
           lambda_d: all that the parameters serve, a tuple; None for those of the first run.
         """
+        return start.params(self._serving(lambda_d), jax.random.key(seed), self._sample)
+
+    def blank_params(self, lambda_d=None):
+        """Zeros of the shapes of `initial_params`: reads no data and compiles nothing."""
+        codec = self._serving(lambda_d)
+        size = codec.coefficients
+        sample = np.zeros(size), np.eye(size), np.ones(size)
+        shapes = jax.eval_shape(lambda key: start.params(codec, key, sample), jax.random.key(0))
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+
+    def _serving(self, lambda_d):
         own = dataclasses.replace(self.codec.grid, lambda_d=lambda_d or self.runs[0].lambda_d)
-        codec = dataclasses.replace(self.codec, grid=own)
-        return start.params(codec, jax.random.key(seed), self._sample)
+        return dataclasses.replace(self.codec, grid=own)
 
     @functools.cached_property
     def _sample(self):
