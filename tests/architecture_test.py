@@ -1,7 +1,6 @@
 """The house stands: imports go down, nothing needs TensorFlow, every file is checked."""
 
 import ast
-import os
 import pathlib
 import subprocess
 import sys
@@ -88,7 +87,7 @@ def test_no_room_imports_itself_in_a_circle():
         visit(node)
 
 
-def test_training_evaluation_and_export_run_with_tensorflow_blocked(tmp_path):
+def test_training_evaluation_and_export_run_with_tensorflow_blocked(tmp_path, environment):
     blocked = tmp_path / "blocked"
     for package in ("tensorflow", "tensorboard"):
         (blocked / package).mkdir(parents=True)
@@ -104,8 +103,7 @@ def test_training_evaluation_and_export_run_with_tensorflow_blocked(tmp_path):
         "--config=configs/gaussian.py:tiny",
         f"--workdir={workdir}",
     ]
-    # As users run it, with all that compilers do: other tests leave the optimisation out.
-    environment = os.environ | {"PYTHONPATH": str(blocked)}
+    environment = environment | {"PYTHONPATH": str(blocked)}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,

@@ -21,7 +21,7 @@ FILES = [
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_configuration_makes_a_plan_of_its_whole_grid(path, argument):
     config = experiments.load(path).get_config(argument).to_dict()
-    source = config["data"]["source"]
+    source = config["data"]["source"] = config["data"]["source"] or "photos"  # or by flag
     if source in ("mnist", "fsdd") and not os.environ.get("SYNJAX_DATA"):
         pytest.skip(f"needs {source}: SYNJAX_DATA names no folder")
     made = plan.make(config)

@@ -136,7 +136,7 @@ def test_a_signal_during_the_evaluation_ends_it_and_the_rows_so_far_stay(
         if len(calls) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(100)
-        return [{"trial": trial.name}], [], []
+        return [{"trial": trial.name}], [], [], []
 
     monkeypatch.setattr(evaluate, "trial_rows", signalled)
     monkeypatch.setattr(run, "export", lambda *unused: None)
