@@ -79,8 +79,9 @@ def test_links_to_what_is_not_there_are_errors(tmp_path):
     """In a copy of the site with little on it."""
     wrong = "absent.md", "experiments/absent.py", "docs/data.md#absent"
     (tmp_path / "docs").mkdir()
-    for name in ("docs/data.md", "docs/repository_links.py"):
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "docs" / "data.md").write_text("# Two\n")
+    hook = "docs/repository_links.py"
+    (tmp_path / hook).write_text((ROOT / hook).read_text())
     (tmp_path / "README.md").write_text("# One\n\n" + "\n".join(f"[a]({link})" for link in wrong))
     settings = (ROOT / "mkdocs.yml").read_text()
     kept = settings[: settings.index("nav:")] + settings[settings.index("validation:") :]
