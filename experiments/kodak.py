@@ -13,8 +13,8 @@ One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
     deterministic  the same training without anything drawn (Eq. 66)
     circular       trained on LPIPS itself, where weights are given, and so not judged by it
 
-About 90 minutes of two cores for the training. `:tiny` is a miniature on synthetic pictures, and
-`:wide` has a larger codec and more steps, for a GPU.
+`:tiny` is a miniature on synthetic pictures, and `:wide` has a larger codec and more steps, for a
+GPU.
 """
 
 import pathlib

@@ -132,7 +132,7 @@ def asked(config):
     """The codecs that a configuration wants to be compared with: `evaluation.classical`.
 
     Raises:
-      ValueError: one that there is not, or signals that are no pictures.
+      ValueError: one that there is not.
     """
     names = tuple(config["evaluation"].get("classical", ()))
     if unknown := [name for name in names if name not in CODECS]:

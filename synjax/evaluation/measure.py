@@ -153,6 +153,15 @@ def _consistency(artefact, parsed, synset, level):
     return float(np.mean([np.mean(a[..., : sent.shape[-1]] == sent) for a in again]))
 
 
+def _shared(artefact, x, stream, parsed, synset, level, seed):
+    """What pictures and sounds are measured by alike: (row, errors [M] of the members)."""
+    row, errors = _synset_metrics(x, synset)
+    row |= _rates(artefact, x, stream, parsed, level, seed)
+    row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
+    row["consistency"] = _consistency(artefact, parsed, synset, level)
+    return row, errors
+
+
 def picture(artefact, example, *, members, seed, asked):
     """Measures a picture.
 
@@ -174,16 +183,13 @@ def picture(artefact, example, *, members, seed, asked):
     for level in asked.of(artefact.codec):
         stream, parsed, synset, seconds = _coded(artefact, x, level, members)
         synset = np.round(synset * 255).astype(np.float32) / 255  # a decoder writes 8-bit pictures
-        row, errors = _synset_metrics(x, synset)
-        row |= _rates(artefact, x, stream, parsed, level, seed)
-        row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
+        row, errors = _shared(artefact, x, stream, parsed, synset, level, seed)
         row["psnr"] = float(np.mean(-10 * np.log10(np.maximum(errors, 1e-12))))
         row["ms_ssim"] = float(np.mean([classical.ms_ssim(x[None], m[None])[0] for m in synset]))
         if asked.lpips is not None:
             row["lpips"] = float(
                 np.mean([lpips.lpips(asked.lpips, x[None], m[None])[0] for m in synset])
             )
-        row["consistency"] = _consistency(artefact, parsed, synset, level)
         for name, (value, floor) in realism.photograph_divergences(x, synset).items():
             row |= {name: value, f"{name}_floor": floor}
         row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(stream))
@@ -199,11 +205,8 @@ def sound(artefact, example, *, members, seed, asked):
     for level in asked.of(artefact.codec):
         stream, parsed, synset, seconds = _coded(artefact, x, level, members)
         synset = samples.of_sound(synset, 16) / np.float32(2**15)  # a decoder writes 16 bits
-        row, errors = _synset_metrics(x, synset)
-        row |= _rates(artefact, x, stream, parsed, level, seed)
-        row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
+        row, _ = _shared(artefact, x, stream, parsed, synset, level, seed)
         row |= {"snr": hearing.snr(x, synset), "lsd": hearing.log_spectral_distance(x, synset)}
-        row["consistency"] = _consistency(artefact, parsed, synset, level)
         row |= seconds
         results.append((row, (x, synset)))
     return results

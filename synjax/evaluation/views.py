@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from synjax.codec import samples
-from synjax.evaluation import jpeg
+from synjax.evaluation import hearing, jpeg
 from synjax.reporting import spectrogram
 
 SIGNALS = 4  # pictures of a trial
@@ -138,8 +138,6 @@ def _of_sound(subject, row, metrics, source, members, level, realism):
     length = min(len(source), SECONDS * rate)
     first = (len(source) - length) // 2
     place = slice(first, first + length)
-    errors = ((members - source) ** 2).mean((1, 2))
-    ratios = 10 * np.log10((np.mean(source**2) + 1e-12) / (errors + 1e-12))
     heard = Heard(
         samples.of_sound(source[place], 16), samples.of_sound(members[:, place], 16), rate
     )
@@ -149,7 +147,7 @@ def _of_sound(subject, row, metrics, source, members, level, realism):
         realism=realism,
         source=spectrogram.picture(source[place]),
         members=np.stack([spectrogram.picture(m[place], source[place]) for m in members]),
-        quality=tuple(map(float, ratios)),
+        quality=tuple(hearing.snr(source, member[None]) for member in members),
         bytes=round(row["rate_exact"] * source.size / 8),
         metrics=metrics,
         whole=source.shape,

@@ -6,6 +6,7 @@ import pathlib
 
 import pandas as pd
 
+from synjax.evaluation import classical as classical_codecs
 from synjax.report import curves
 from synjax.reporting import calls, external, table, view_files
 from synjax.training import ledger
@@ -80,7 +81,7 @@ def read(directories):
 
 def classical(directory):
     """What a sweep measured of classical codecs, or None."""
-    path = pathlib.Path(directory) / CLASSICAL / f"{CLASSICAL}.csv"
+    path = pathlib.Path(directory) / CLASSICAL / classical_codecs.MEANS
     return external.read(path) if path.exists() else None
 
 
