@@ -15,6 +15,7 @@ from synjax.perception import (
     sliced_wasserstein,
     spaces,
     variational_kl,
+    wasserstein_distortion,
 )
 
 PERCEPTION = {
@@ -24,6 +25,7 @@ PERCEPTION = {
     "wgan_gp": adversarial.WganGp,
     "gan": adversarial.Gan,
     "variational_kl": variational_kl.VariationalKl,
+    "wasserstein_distortion": wasserstein_distortion.WassersteinDistortion,
     "mixture": mixture.Mixture,
 }
 
