@@ -11,6 +11,8 @@ from synjax.codec import bitstream, container, samples
 from synjax.data import outputs, pictures, sounds
 
 SUFFIX = ".syn"
+# The codec of experiments/kodak.py: what it was trained on and what it reaches stand beside it.
+PHOTOGRAPHS = pathlib.Path(__file__).parent / "artefacts" / "photographs"
 
 
 def compress(picture, stream, codec, level, alpha, console):
@@ -19,7 +21,7 @@ def compress(picture, stream, codec, level, alpha, console):
     Args:
       picture: file to read, as `pictures.read` or `sounds.read` allow.
       stream: file to write, .syn.
-      codec: directory of an artefact.
+      codec: directory of an artefact; None for that of `PHOTOGRAPHS`.
       level: 1…L, or None for all.
       alpha: as for `pictures.read`.
       console: rich console.
@@ -55,7 +57,7 @@ def decompress(stream, picture, codec, members, first, level, realism, console):
       stream: file to read, .syn.
       picture: file to write; of several members, out.png means out_0.png, out_1.png, … by address.
         Sounds are written with 16 bits.
-      codec: directory of the artefact that encoded.
+      codec: directory of the artefact that encoded; None for that of `PHOTOGRAPHS`.
       members: number of members; 0 for the reconstruction without randomness.
       first: address of the first.
       level: 1…L, or None for all that the stream holds.
@@ -171,6 +173,7 @@ def _is_sound(path):
 
 
 def _codec_of(directory, rank):
+    directory = directory or PHOTOGRAPHS
     artefact = bitstream.load(directory)
     kinds = ("vectors", "sounds", "pictures")
     if artefact.codec.rank != rank:

@@ -40,6 +40,7 @@ VERBS = {
 
 DEVICE_FLAGS = ("mesh", "stack", "shard_parameters", "workers")  # each worker's, if there are any
 CODED = ("compress", "decompress", "inspect")
+OWN_CODEC = ("compress", "decompress")  # which synjax comes with a codec for
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
 
 # What a verb takes beside its flags.
@@ -157,7 +158,10 @@ def _bench_flags(values):
 
 
 def _codec_flags(verb, values):
-    flags.DEFINE_string("codec", None, "Directory of the packaged codec.", flag_values=values)
+    meaning = "Directory of the packaged codec"
+    if verb in OWN_CODEC:
+        meaning += "; if it is not given, the one of photographs that synjax comes with"
+    flags.DEFINE_string("codec", None, f"{meaning}.", flag_values=values)
     if verb == "package":
         flags.DEFINE_string("workdir", None, "Directory of the sweep.", flag_values=values)
         flags.DEFINE_string("trial", None, "As the table names it.", flag_values=values)
@@ -239,7 +243,7 @@ def parse(verb, arguments):
         raise ValueError(f"data takes prepare, info or preview, got {given[0]!r}")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
-    optional = (("inspect", "codec"), ("report", "out"))
+    optional = (*((own, "codec") for own in ("inspect", *OWN_CODEC)), ("report", "out"))
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
         if name in values and not values[name].value and (verb, name) not in optional:
             raise ValueError(f"{verb} needs --{name}={form}")

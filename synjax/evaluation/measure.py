@@ -82,6 +82,11 @@ class Subject:
     name: str = ""
     sample_rate: int = 0
 
+    @functools.cached_property
+    def photograph(self):
+        """Of a picture, what all trials compare their reconstructions with."""
+        return realism.Photograph(self.x)
+
 
 @functools.partial(jax.jit, static_argnums=0)
 def _noisy_bits(codec, params, x, key, mask=None):
@@ -190,7 +195,7 @@ def picture(artefact, example, *, members, seed, asked):
             row["lpips"] = float(
                 np.mean([lpips.lpips(asked.lpips, x[None], m[None])[0] for m in synset])
             )
-        for name, (value, floor) in realism.photograph_divergences(x, synset).items():
+        for name, (value, floor) in example.photograph.divergences(synset).items():
             row |= {name: value, f"{name}_floor": floor}
         row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(stream))
         row |= seconds

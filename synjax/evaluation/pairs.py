@@ -19,7 +19,7 @@ def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 def mean_energy(x, members):
     """`energy_distance` of x [N, n] from each member [M, N', n], averaged."""
-    return _statistic(x, members, np.sqrt, at_zero=0.0) / float(np.sqrt(x.shape[1]))
+    return Energy(x).mean(members)
 
 
 def mmd2(x: np.ndarray, y: np.ndarray, width: float) -> float:
@@ -32,9 +32,35 @@ def mmd2(x: np.ndarray, y: np.ndarray, width: float) -> float:
 
 def mean_mmd2(x, members, width):
     """`mmd2` of x [N, n] from each member [M, N', n], averaged; NaN without a positive width."""
-    if not width > 0:
-        return float("nan")
-    return -_statistic(x, members, lambda s: np.exp(s * (-0.5 / width**2)), at_zero=1.0)
+    return Mmd2(x, width).mean(members)
+
+
+class Energy:
+    """`energy_distance` of one x [N, n] from many samples; what is of x alone is computed once."""
+
+    def __init__(self, x):
+        self._x = x
+        self._within = _within(x, np.sqrt, at_zero=0.0)
+
+    def mean(self, members):
+        """Of each member [M, N', n], averaged."""
+        found = _statistic(self._x, self._within, members, np.sqrt, at_zero=0.0)
+        return found / float(np.sqrt(self._x.shape[1]))
+
+
+class Mmd2:
+    """`mmd2` of one x [N, n] from many samples; what is of x alone is computed once."""
+
+    def __init__(self, x, width):
+        self._x = x
+        self._kernel = (lambda s: np.exp(s * (-0.5 / width**2))) if width > 0 else None
+        self._within = _within(x, self._kernel, at_zero=1.0) if self._kernel else None
+
+    def mean(self, members):
+        """Of each member [M, N', n], averaged; NaN without a positive width."""
+        if self._kernel is None:
+            return float("nan")
+        return -_statistic(self._x, self._within, members, self._kernel, at_zero=1.0)
 
 
 def median_distance(x: np.ndarray) -> float:
@@ -44,11 +70,14 @@ def median_distance(x: np.ndarray) -> float:
     return float(np.sqrt(np.median(squared[np.triu_indices(len(x), 1)])))
 
 
-def _statistic(x, members, of_squared, at_zero):
-    within_x = (_sum(x, x, of_squared) - len(x) * at_zero) / (len(x) * (len(x) - 1))
+def _within(x, of_squared, at_zero):
+    return (_sum(x, x, of_squared) - len(x) * at_zero) / (len(x) * (len(x) - 1))
+
+
+def _statistic(x, within_x, members, of_squared, at_zero):
     found = []
     for y in members:
-        within_y = (_sum(y, y, of_squared) - len(y) * at_zero) / (len(y) * (len(y) - 1))
+        within_y = _within(y, of_squared, at_zero)
         found.append(2 * _sum(x, y, of_squared) / (len(x) * len(y)) - within_x - within_y)
     return float(np.mean(found))
 

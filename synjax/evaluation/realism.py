@@ -32,7 +32,12 @@ _VARIANCE_FLOOR = 1e-5
 def photograph_divergences(
     x: np.ndarray, members: np.ndarray, *, seed: int = 0, kernels: list | None = None
 ) -> dict[str, tuple[float, float]]:
-    """Divergences between the patches of a photograph and those of its reconstructions.
+    """`Photograph.divergences` of a photograph that is looked at once; arguments are theirs."""
+    return Photograph(x, seed=seed, kernels=kernels).divergences(members)
+
+
+class Photograph:
+    """A source, and what all of its reconstructions are compared with, computed once.
 
     Two disjoint sets A and B of 4096 patch positions are drawn without replacement, aligned to no
     grid (in small images, the largest power of two that fits twice). The value is
@@ -58,65 +63,87 @@ def photograph_divergences(
     - `mmd2`, dimensionless: with a Gaussian kernel as wide as the median distance between windows
       of x, between the first 2048 of each set. Unbiased, so it can be negative; NaN if x is flat.
 
-    Args:
-      x: source [H, W, C] in [0, 1].
-      members: reconstructed synset [M, H, W, C].
-      seed: chooses positions and directions.
-      kernels: of the features, as `perception.features` uses them; None takes the random ones.
-
-    Returns:
-      {name: (value, floor)}.
-
-    Raises:
-      ValueError: if the shapes do not fit, or the photograph has fewer than 128 patch positions.
-
     Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures", JMIV 2015; Székely and
     Rizzo, "Energy statistics", JSPI 2013; Heusel et al., NeurIPS 2017; Bińkowski et al., ICLR 2018.
     """
-    x, members = np.asarray(x, np.float32), np.asarray(members, np.float32)
-    if x.ndim != 3 or members.ndim != 4 or members.shape[1:] != x.shape or not len(members):
-        raise ValueError(
-            "photograph divergences need x [H, W, C] and members [M, H, W, C], "
-            f"got {x.shape} and {members.shape}"
-        )
-    return _of_patches(x, members, seed) | _of_features(x, members, seed, kernels)
 
+    def __init__(self, x, *, seed=0, kernels=None):
+        """Looks at a source.
 
-def _of_patches(x, members, seed):
-    at_a, at_b = patches.disjoint_positions(*x.shape[:2], seed)
-    x_a, x_b = patches.cut(x, at_a), patches.cut(x, at_b)  # [N, C * 64]
-    fakes = np.stack([patches.cut(member, at_b) for member in members])  # [M, N, C * 64]
-    directions = patches.band_directions(x.shape[-1], seed)  # [192, C * 64]
-    variance = np.var(np.concatenate([x_a, x_b]) @ directions.T, axis=0) + _VARIANCE_FLOOR
-    a, b, fake = x_a[:_PHOTOGRAPH_PAIRS], x_b[:_PHOTOGRAPH_PAIRS], fakes[:, :_PHOTOGRAPH_PAIRS]
-    return {
-        "sliced_wasserstein": (
-            sliced.of_members(x_a, fakes, directions, variance),
-            sliced.of_members(x_a, x_b[None], directions, variance),
-        ),
-        "energy_distance": (pairs.mean_energy(a, fake), pairs.mean_energy(a, b[None])),
-    }
+        Args:
+          x: source [H, W, C] in [0, 1].
+          seed: chooses positions and directions.
+          kernels: of the features, as `perception.features` uses them; None takes the random ones.
 
+        Raises:
+          ValueError: x is no photograph, or has fewer than 128 patch positions.
+        """
+        x = np.asarray(x, np.float32)
+        if x.ndim != 3:
+            raise ValueError(f"photograph divergences need x [H, W, C], got {x.shape}")
+        self._shape = x.shape
+        at_a, self._at_b = patches.disjoint_positions(*x.shape[:2], seed)
+        self._patches, of_b = patches.cut(x, at_a), patches.cut(x, self._at_b)  # [N, C * 64]
+        self._directions = patches.band_directions(x.shape[-1], seed)  # [192, C * 64]
+        both = np.concatenate([self._patches, of_b])
+        self._variance = np.var(both @ self._directions.T, axis=0) + _VARIANCE_FLOOR
+        self._energy = pairs.Energy(self._patches[:_PHOTOGRAPH_PAIRS])
+        self._floors = self._of_patches(of_b[None])
 
-def _of_features(x, members, seed, kernels):
-    kernels = frozen_features.default_kernels(x.shape[-1]) if kernels is None else kernels
-    windows = frozen_features.disjoint_windows(*x.shape[:2], kernels, seed)
-    if windows is None:
-        return {}
-    of_x = frozen_features.of_windows(x, kernels)
-    x_a, x_b = (of_x[at] for at in windows)  # [N, F]
-    fakes = np.stack([frozen_features.of_windows(m, kernels)[windows[1]] for m in members])
-    variance = np.concatenate([x_a, x_b]).var(axis=0).sum() + _VARIANCE_FLOOR
-    scale = x_a.shape[1] / variance  # of a distance per feature, to the total's
-    a, b, fake = x_a[:_PHOTOGRAPH_PAIRS], x_b[:_PHOTOGRAPH_PAIRS], fakes[:, :_PHOTOGRAPH_PAIRS]
-    width = pairs.median_distance(a)
-    return {
-        "frechet_distance": (
-            float(scale * np.mean([gaussian_fit.bures_w2(x_a, y) for y in fakes])),
-            float(scale * gaussian_fit.bures_w2(x_a, x_b)),
-        ),
-        "mmd2": (pairs.mean_mmd2(a, fake, width), pairs.mean_mmd2(a, b[None], width)),
-    }
+        self._kernels = kernels or frozen_features.default_kernels(x.shape[-1])
+        self._windows = frozen_features.disjoint_windows(*x.shape[:2], self._kernels, seed)
+        if self._windows is None:
+            return
+        of_x = frozen_features.of_windows(x, self._kernels)
+        self._features, of_b = (of_x[at] for at in self._windows)  # [N, F]
+        variance = np.concatenate([self._features, of_b]).var(axis=0).sum() + _VARIANCE_FLOOR
+        # Of a distance per feature, to the total's.
+        self._scale = self._features.shape[1] / variance
+        few = self._features[:_PHOTOGRAPH_PAIRS]
+        self._mmd2 = pairs.Mmd2(few, pairs.median_distance(few))
+        self._floors |= self._of_features(of_b[None])
+
+    def divergences(self, members):
+        """Divergences between the source and its reconstructions.
+
+        Args:
+          members: reconstructed synset [M, H, W, C].
+
+        Returns:
+          {name: (value, floor)}.
+
+        Raises:
+          ValueError: if the shapes do not fit.
+        """
+        members = np.asarray(members, np.float32)
+        if members.ndim != 4 or members.shape[1:] != self._shape or not len(members):
+            raise ValueError(
+                f"photograph divergences need members [M, H, W, C] of a source {self._shape}, "
+                f"got {members.shape}"
+            )
+        found = self._of_patches(np.stack([patches.cut(m, self._at_b) for m in members]))
+        if self._windows is not None:
+            at = self._windows[1]
+            seen = [frozen_features.of_windows(m, self._kernels)[at] for m in members]
+            found |= self._of_features(np.stack(seen))
+        return {name: (value, self._floors[name]) for name, value in found.items()}
+
+    def _of_patches(self, fakes):
+        """Of patches [M, N, C * 64]."""
+        return {
+            "sliced_wasserstein": sliced.of_members(
+                self._patches, fakes, self._directions, self._variance
+            ),
+            "energy_distance": self._energy.mean(fakes[:, :_PHOTOGRAPH_PAIRS]),
+        }
+
+    def _of_features(self, fakes):
+        """Of features [M, N, F]."""
+        bures = [gaussian_fit.bures_w2(self._features, y) for y in fakes]
+        return {
+            "frechet_distance": float(self._scale * np.mean(bures)),
+            "mmd2": self._mmd2.mean(fakes[:, :_PHOTOGRAPH_PAIRS]),
+        }
 
 
 def vector_divergences(
