@@ -35,6 +35,7 @@ OPTIONS = {
     "mmd": {"patch": 8, "samples": 64},
     "wgan_gp": {"width": 4, "critic_steps": 1},
     "gan": {"width": 4, "critic_steps": 1, "conditioned": True},
+    "wasserstein_distortion": {"window": 4, "widths": (4, 4)},
     "variational_kl": {"width": 4, "critic_steps": 1},
     "mixture": {
         "terms": {
@@ -66,6 +67,7 @@ def _noise(*shape, seed):
         ("variational_kl", "vector"),
         ("variational_kl", "image"),
         ("mixture", "image"),
+        ("wasserstein_distortion", "image"),
         (OWN, "vector"),
         (OWN, "image"),
     ],
@@ -94,7 +96,7 @@ def test_every_module_keeps_the_contract(name, kind):
     assert bool(state) == module.learns == (name in LEARNED)
 
 
-@pytest.mark.parametrize("name", sorted(set(build.PERCEPTION) - {"none"}))
+@pytest.mark.parametrize("name", sorted(set(build.PERCEPTION) - {"none", "wasserstein_distortion"}))
 def test_conditions_side_by_side_are_as_one_after_the_other(name):
     """As in training: one critic, and an axis of conditions in front of all else."""
     module = build.build(name, kind="vector", groups=(1, 2), **OPTIONS[name])
@@ -191,7 +193,11 @@ def test_axes_are_left_out_where_a_module_has_no_use_for_them():
         ("mmd", {"space": "vector"}, "'image' is 'vector', .* patches, pixels, feat"),
         ("variational_kl", {"bound": "mine"}, "perception.bound is 'mine', must be one of"),
         ("mixture", {}, "perception.terms must be a dict of dicts"),
-        ("lpips", {}, "wgan_gp, gan, variational_kl, mixture, MODULE:CLASS$"),
+        (
+            "lpips",
+            {},
+            "wgan_gp, gan, variational_kl, wasserstein_distortion, mixture, MODULE:CLASS$",
+        ),
         (OWN, {"powre": 2}, "has no option 'powre'; it takes power$"),
         ("absent:Term", {}, "^perception.name is 'absent:Term': No module named 'absent'$"),
         (":Term", {}, "^perception.name is ':Term': Empty module name$"),

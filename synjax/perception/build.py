@@ -41,6 +41,7 @@ SPACES = {
 SPACES_WITH_AXES = ("vector", "patches", "frames")
 # Modules with a network, which there is for vectors and pictures.
 CRITICS = (adversarial.WganGp, adversarial.Gan, variational_kl.VariationalKl)
+OF_PICTURES = (wasserstein_distortion.WassersteinDistortion,)
 
 # Fields of modules that the codec fills, not the configuration.
 GIVEN = ("axes", "groups")
@@ -97,6 +98,8 @@ def build(
     if kind == "sound" and issubclass(constructor, CRITICS):
         others = ", ".join(k for k, v in PERCEPTION.items() if not issubclass(v, CRITICS))
         raise ValueError(f"perception {name!r} has no critic of sounds; there are {others}")
+    if kind != "image" and constructor in OF_PICTURES:
+        raise ValueError(f"perception {name!r} is of pictures, not of a signal of kind {kind!r}")
     if issubclass(constructor, spaces.Spaced):
         space = options.setdefault("space", SPACES[kind][0])
         _check(f"perception.space of a signal of kind {kind!r}", space, SPACES[kind])

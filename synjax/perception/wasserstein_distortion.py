@@ -1,8 +1,8 @@
-"""Wasserstein distortion (Qiu, Wagner, Ballé and Theis 2024, arXiv:2310.03629), of one width.
+"""Wasserstein distortion of pictures (Qiu, Wagner, Ballé and Theis 2024, arXiv:2310.03629).
 
-The distributions that it compares are those of features around a place: with windows of a single
-position it is a distance between signals, with windows as large as the signal a distance between
-textures. In between, a member must have the texture of the source where the source has it.
+What it compares are the distributions of features around a place. With windows of one position it
+is a distance between signals, with windows as large as the picture a distance between textures; in
+between a member must have the texture of the source where the source has it.
 """
 
 import dataclasses
@@ -13,40 +13,42 @@ import jax.numpy as jnp
 
 from synjax.perception import base, features
 
+_TINY = 1e-4  # share of a feature's variance that keeps the slope of its deviation finite
+_FLAT = 1e-8  # variance of a feature of which there is none
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WassersteinDistortion(base.Fixed):
-    """Mean W₂² between Gaussian fits to features in windows of a picture and of its members.
+    """Mean W₂² between Gaussian fits to features in windows of the source and of its members.
 
-    Features of a frozen network (`features`). Of each feature in each window W₂² is the squared
-    difference of the means and of the standard deviations; it is divided by the feature's variance
-    in the source's windows of this batch, or in the window itself (`local`), so that smooth areas
-    count like busy ones.
+    The features are those of a frozen network (`features`). In each window W₂² of a feature is the
+    squared difference of the two means plus that of the two standard deviations. It is divided by
+    the feature's variance in the source's window, so that faint textures count like strong ones,
+    plus a share of its variance in the batch, below which there is none to keep.
 
     Attributes:
-      window: side in pixels, a power of two from that of the last level's features; windows start
-        at a random place.
-      local: what is divided by.
-      floor: share of the feature's variance in the batch that is added to that of a window.
+      window: side in pixels, a power of two that the last level of features has positions for; the
+        grid of windows starts at a random place.
+      floor: that share.
       widths: filters of each level of the random network.
       seed: of the random network.
       features_path: a file for `features.load` in its place.
     """
 
-    window: int = 16
-    local: bool = False
+    window: int = 8
     floor: float = 0.1
     widths: tuple[int, ...] = (16, 32, 64)
     seed: int = 0
     features_path: str | None = None
 
     def __post_init__(self):
-        """Raises ValueError on a window that is none, or features that cannot be used."""
+        """Raises ValueError on a window or a floor that is none, or features of no use."""
         levels = len(self._kernels(3))
-        if self.window < 2 ** (levels - 1) or self.window & (self.window - 1):
+        least = 2 ** (levels - 1)
+        if self.window < least or self.window & (self.window - 1):
             raise ValueError(
-                f"perception.window must be a power of two from {2 ** (levels - 1)} with {levels} "
-                f"levels of features, got {self.window}"
+                f"perception.window must be a power of two from {least} with {levels} levels of "
+                f"features, got {self.window}"
             )
         if not self.floor > 0:
             raise ValueError(f"perception.floor must be positive, got {self.floor}")
@@ -61,52 +63,49 @@ class WassersteinDistortion(base.Fixed):
         return features.random_features(self.seed, tuple(self.widths), channels)
 
     def _moments(self, x, shift):
-        """Mean and variance of every feature in every window: pairs of [N, h, w, C_l]."""
-        count, height, width, channels = x.shape
-        rows, columns = (
-            (side - self.window + 1) // self.window * self.window for side in (height, width)
-        )
-        if min(rows, columns) < self.window:
+        """Means and variances in windows, per level a pair of [N, h, w, C_l]."""
+        sides = [(side - self.window + 1) // self.window for side in x.shape[1:3]]
+        if min(sides) < 1:
             raise ValueError(
                 f"perception.window {self.window} needs crops of at least {2 * self.window - 1} "
-                f"pixels, got {height} x {width}"
+                f"pixels, got {x.shape[1]} x {x.shape[2]}"
             )
+        rows, columns = (side * self.window for side in sides)
+        begin = (0, shift[0], shift[1], 0)
+        x = jax.lax.dynamic_slice(x, begin, (len(x), rows, columns, x.shape[-1]))
         moments = []
-        x = jax.lax.dynamic_slice(x, (0, *shift, 0), (count, rows, columns, channels))
-        for level, found in enumerate(features.apply(self._kernels(channels), x)):
-            side = self.window >> level
-            blocks = found.reshape(count, rows // self.window, side, columns // self.window, side, -1)
-            mean = blocks.mean((2, 4))
-            variance = ((blocks - mean[:, :, None, :, None]) ** 2).mean((2, 4))
-            moments.append((mean, variance))
+        for level, found in enumerate(features.apply(self._kernels(x.shape[-1]), x)):
+            own = self.window >> level
+            blocks = found.reshape(len(x), sides[0], own, sides[1], own, -1)
+            mean = blocks.mean((2, 4), keepdims=True)
+            variance = jnp.square(blocks - mean).mean((2, 4))
+            moments.append((mean[:, :, 0, :, 0], variance))
         return moments
 
     def penalty(self, state, real, fake, context, key):
-        """Wasserstein distortion between sources and their members.
+        """Wasserstein distortion of the members, each against its own source.
 
         Args:
           state: {}.
-          real: unused; the sources are the context's.
+          real: unused.
           fake: [B, M, H, W, C].
           context: "source" [B, H, W, C] is used.
           key: JAX random key, of the place where windows start.
 
         Returns:
-          Scalar, a pure number.
+          Scalar, a pure number: the mean over features, windows, members and levels.
         """
         del state, real
-        source, members = context["source"], base.pooled(fake)
         shift = jax.random.randint(key, (2,), 0, self.window)
+        of_sources = self._moments(context["source"], shift)
+        of_members = self._moments(base.pooled(fake), shift)
         total = 0.0
-        own, of_members = self._moments(source, shift), self._moments(members, shift)
-        for (mean, variance), (mean_hat, variance_hat) in zip(own, of_members, strict=True):
-            # Of the whole batch: what a window's features vary by, and the windows' means.
-            scale = variance.mean((0, 1, 2)) + mean.var((0, 1, 2)) + 1e-8  # [C_l]
-            tiny = 1e-4 * scale
-            per = variance + self.floor * scale if self.local else scale
-            terms = [jnp.repeat(a, fake.shape[1], 0) for a in (mean, jnp.sqrt(variance + tiny))]
-            mean, deviation = terms
-            per = jnp.repeat(per, fake.shape[1], 0) if self.local else per
-            squared = (mean - mean_hat) ** 2 + (deviation - jnp.sqrt(variance_hat + tiny)) ** 2
-            total += (squared / per).mean()
-        return total / len(own)
+        for source, member in zip(of_sources, of_members, strict=True):
+            mean, variance = (a[:, None] for a in source)  # [B, 1, h, w, C_l]
+            own_mean, own_variance = (a.reshape(*fake.shape[:2], *a.shape[1:]) for a in member)
+            batch = variance.mean((0, 1, 2, 3)) + mean.var((0, 1, 2, 3)) + _FLAT  # [C_l]
+            batch = batch.reshape((1,) * (mean.ndim - 1) + batch.shape)
+            deviation, own = (jnp.sqrt(v + _TINY * batch) for v in (variance, own_variance))
+            squared = jnp.square(own_mean - mean) + jnp.square(own - deviation)
+            total += (squared / (variance + self.floor * batch)).mean()
+        return total / len(of_sources)
