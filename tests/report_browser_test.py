@@ -158,6 +158,26 @@ def test_a_sound_has_players_that_follow_the_member(browser, tmp_path):
     opened.close()
 
 
+def test_each_run_of_a_page_has_its_own_axes(browser, tmp_path):
+    runs = [report_rows.write_run(tmp_path / name) for name in ("one", "two")]
+    for path in (runs[1] / "trials").glob("*/views/views.json"):
+        index = json.loads(path.read_text())
+        index["point"]["lambda_d"] *= 2
+        index["signals"] = ["other"]
+        path.write_text(json.dumps(index))
+    opened = browser.new_page()
+    opened.goto(page.write(reading.read(runs), tmp_path / "report.html").as_uri())
+    seen = []
+    for number in (0, 1, 0):
+        opened.select_option("#choose-run", index=number)
+        assert opened.locator("#stage").is_visible()
+        seen.append((opened.inner_text("#explorer-status"), _source(opened, "member")))
+    assert "λ_d 10," in seen[0][0] and "λ_d 20," in seen[1][0] and "other" in seen[1][0]
+    assert seen[0] == seen[2]
+    assert not opened.locator("#choose-name").is_visible()  # each has one signal
+    opened.close()
+
+
 def test_blinking_goes_on_until_it_is_stopped(shared):
     member = _source(shared, "member")
     shared.click("#blink-source")

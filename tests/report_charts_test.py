@@ -50,6 +50,20 @@ def test_distortion_perception_is_a_curve_for_each_lambda_d_along_lambda_p():
     assert len(curves) == 3 * 2 and all(len(one.x) == 2 for one in curves)
 
 
+def test_a_floor_that_is_not_positive_is_told_and_not_drawn_on_a_logarithmic_axis():
+    for value in (1e-6, -1e-6):
+        table = frame().assign(energy_distance_floor=value)
+        one = slices.charts(table)["distortion_energy_distance"]
+        drawn = any(series.label.startswith("floor") for series in one.series)
+        assert one.y_log and drawn == (value > 0) and ("1e-06" in one.note) == (value < 0)
+
+
+def test_decibels_are_never_on_a_logarithmic_axis():
+    table = frame()
+    table["psnr"] = np.linspace(1.0, 40.0, len(table))
+    assert not slices.charts(table)["rate_psnr"].y_log
+
+
 def test_seeds_are_points_of_their_own_and_the_line_joins_their_means():
     table = frame(seeds=(0, 1))
     series = slices.charts(table)["rate_psnr"].series
@@ -129,6 +143,15 @@ def test_points_lie_inside_the_axes_in_the_order_of_their_values(log):
     assert heights == sorted(heights, reverse=True)
     assert all(svg.LEFT <= x <= svg.WIDTH - svg.RIGHT for x, _ in places)
     assert all(svg.TOP <= y <= svg.HEIGHT - svg.BOTTOM for y in heights)
+
+
+def test_bars_lie_inside_the_axes():
+    one = chart.Series("s", (1.0, 2.0), (1.0, 5.0), (0.5, 3.0), marker="circle")
+    for log in (False, True):
+        text = svg.draw(chart.Chart("n", "t", "x", "y", (one,), y_log=log))
+        bars = re.findall(r'class="bar" d="M[\d.]+ ([\d.]+)V([\d.]+)"', text)
+        assert len(bars) == 2
+        assert all(svg.TOP <= float(y) <= svg.HEIGHT - svg.BOTTOM for bar in bars for y in bar)
 
 
 @pytest.mark.parametrize("values", [[1.0], [0.0, 0.0], [1e-12, 1e12], [-3.0, 4.0], [1e6, 1e6 + 1]])

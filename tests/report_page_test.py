@@ -24,7 +24,7 @@ from synjax.report import (
     results,
     terminal,
 )
-from synjax.reporting import calls, layout, table, view_files
+from synjax.reporting import calls, layout, spectrogram, table, view_files
 
 
 class _Page(html.parser.HTMLParser):
@@ -223,14 +223,27 @@ def test_pictures_that_are_too_many_are_fewer_and_the_page_says_so(sweep):
 
 def test_the_spread_is_the_unbiased_standard_deviation_and_equal_members_have_none():
     generator = np.random.default_rng(0)
-    members = list(generator.integers(0, 256, (4, 6, 5, 3), dtype=np.uint8))
-    expected = (np.stack(members) / 255).std(0, ddof=1).mean(-1)
-    np.testing.assert_allclose(pictures.spread(members), expected, atol=1e-6)
+    members = list(generator.random((4, 6, 5, 3)))
+    expected = np.stack(members).std(0, ddof=1)
+    np.testing.assert_allclose(pictures.spread(members), expected.mean(-1), atol=1e-6)
+    grey = [member[..., 0] for member in members]
+    np.testing.assert_allclose(pictures.spread(grey), expected[..., 0], atol=1e-6)
     assert not pictures.spread(members[:1]).any() and not pictures.spread(members[:1] * 3).any()
     black = pictures.heat(np.zeros((6, 5)), 0.0)
     assert view_files.load(io.BytesIO(black)).reshape(-1, 3).std() == pytest.approx(
         np.array([0, 0, 3]).std(), abs=2
     )
+
+
+def test_the_decibels_of_a_spectrogram_are_read_back_from_its_colours():
+    x = np.random.default_rng(0).normal(0, 0.1, (2000, 1))
+    whole, quiet = (spectrogram.picture(scale * x, x) for scale in (1, 0.1))
+    whole, quiet = (
+        spectrogram.shown_decibels(np.round(one * 255).astype(np.uint8)) for one in (whole, quiet)
+    )
+    assert whole.max() == spectrogram.DECIBELS
+    seen = quiet > 30  # far from the least power that is told apart
+    assert seen.mean() > 0.5 and np.abs(whole - quiet - 20)[seen].max() < 0.6
 
 
 def test_cells_carry_the_values_that_they_are_sorted_by():
@@ -268,6 +281,17 @@ def test_training_curves_go_on_from_stage_to_stage_and_are_thinned_to_means(tmp_
     (loss,) = curves.charts([one]).values()
     assert loss.marks == ((0, "fidelity"), (1000, "perception"))
     assert curves.read("trial", [tmp_path / "nothing"]) is None
+    assert 2.0 in values and 1.0 in values and set(values) == {1.0, 2.0}  # none of both stages
+    assert values.count(1.0) > values.count(2.0) / 3
+
+
+def test_what_is_0_throughout_a_stage_is_not_drawn_there(tmp_path):
+    lines = [{"step": s, "stage": n, "perception": v}
+             for n, v in (("fidelity", 0.0), ("perception", 3.0)) for s in range(9)]  # fmt: skip
+    (tmp_path / "record.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    one = curves.read("trial", [tmp_path])
+    assert one.stages == (("fidelity", 0), ("perception", 9))
+    assert one.points["perception"] == ([*range(9, 18)], [3.0] * 9)
 
 
 def test_the_commands_and_machines_of_a_sweep_are_kept_and_summed(tmp_path):

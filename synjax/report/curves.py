@@ -1,6 +1,8 @@
 """Training curves: the records of a trial, one stage after the other, few enough to draw."""
 
+import bisect
 import dataclasses
+import itertools
 import math
 import pathlib
 
@@ -55,16 +57,19 @@ def read(name, paths, most=MOST_POINTS):
             stages.append((stage, first))
             for metric, (steps, values) in found.items():
                 own = [(e["step"], e[metric]) for e in lines if _is_number(e.get(metric))]
+                if not any(value for _, value in own):
+                    continue  # 0 throughout a stage: no part of its loss
                 steps += [first + step for step, _ in own]
                 values += [value for _, value in own]
             first += max(entry["step"] for entry in lines) + 1
-    points = {m: _thinned(*pair, most) for m, pair in found.items() if any(pair[1])}
+    points = {m: _thinned(*pair, stages, most) for m, pair in found.items() if any(pair[1])}
     return Training(name, tuple(stages), points) if points else None
 
 
 def shortened(training, most, prefix):
     """The same with at most so many points, and a prefix to its name."""
-    points = {m: _thinned(*pair, min(most, MOST_POINTS)) for m, pair in training.points.items()}
+    most, stages = min(most, MOST_POINTS), training.stages
+    points = {m: _thinned(*pair, stages, most) for m, pair in training.points.items()}
     return dataclasses.replace(training, name=prefix + training.name, points=points)
 
 
@@ -78,7 +83,15 @@ def charts(trainings):
       Dict from the metric to `chart.Chart`.
     """
     colours = chart.palette(len(trainings))
-    marks = dict((first, stage) for one in trainings for stage, first in one.stages)
+    marks = {}
+    for stage, first in (stage for one in trainings for stage in one.stages):
+        marks.setdefault(first, {})[stage] = None
+    width = max((x for one in trainings for xs, _ in one.points.values() for x in xs), default=0)
+    firsts = sorted(marks)
+    marks = {  # of names that would lie on each other the last is written
+        first: " / ".join(marks[first]) if then - first > width / 8 else ""
+        for first, then in zip(firsts, [*firsts[1:], math.inf], strict=False)
+    }
     found = {}
     for metric, label in METRICS.items():
         series = [
@@ -96,12 +109,19 @@ def charts(trainings):
     return found
 
 
-def _thinned(steps, values, most):
-    """Means of equally many neighbours, at most `most` of them."""
-    each = -(-len(steps) // most)
-    parts = range(0, len(steps), each)
-    middle = [sum(steps[p : p + each]) / len(steps[p : p + each]) for p in parts]
-    means = [sum(values[p : p + each]) / len(values[p : p + each]) for p in parts]
+def _thinned(steps, values, stages, most):
+    """At most `most` means of neighbours, none of two stages; short stages keep a few."""
+    starts = [bisect.bisect_left(steps, first) for _, first in stages] + [len(steps)]
+    few = most // 16
+    middle, means = [], []
+    for start, end in itertools.pairwise(starts):
+        count = end - start
+        own = few + (most - few * len(stages)) * count // len(steps)
+        each = max(1, -(-count // max(1, own)))
+        for p in range(start, end, each):
+            part = slice(p, min(p + each, end))
+            middle.append(sum(steps[part]) / len(steps[part]))
+            means.append(sum(values[part]) / len(values[part]))
     return middle, means
 
 

@@ -21,8 +21,9 @@ def html(data, addresses):
         at[view["lambda_d"], view["lambda_p"]] = view
     lambda_d = sorted({d for d, _ in at})
     lambda_p = sorted({p for _, p in at})
-    used = [signal["source"]]
+    used = [signal["source"], *filter(None, [signal.get("heard")])]
     source = _picture(addresses, signal["source"], f"source, {signal['name']}")
+    source += _player(addresses, signal.get("heard"), "source")
     head = "".join(f'<th scope="col">λ_p {p:g}</th>' for p in lambda_p)
     lines = [
         f'<tr><td></td><td colspan="{len(lambda_p)}" class="source"><figure>{source}'
@@ -35,12 +36,13 @@ def html(data, addresses):
             if view is None:
                 cells += '<td class="missing">no member</td>'
                 continue
-            used.append(view["members"][0])
+            used += [view["members"][0], *(view["heard"] or [])[:1]]
             cells += _cell(addresses, view, d, p)
         lines.append(f'<tr><th scope="row">λ_d {d:g}</th>{cells}</tr>')
-    caption = f"A member of each synset at level {level}, λ_d by λ_p"
+    caption = f"{signal['name']}, level {level}: a member of each synset"
+    kind = "scroll gallery sounds" if signal.get("heard") else "scroll gallery"
     grid = (
-        f'<div class="scroll gallery" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f'<div class="{kind}" tabindex="0" role="region" aria-label="{escape(caption)}">'
         f"<table><caption>{escape(caption)}</caption><thead><tr><td></td>{head}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
@@ -48,8 +50,10 @@ def html(data, addresses):
 
 
 def _cell(addresses, view, d, p):
-    cost = f"{view['bytes']:.4g} bytes, {view['quality'][0]:.1f} dB"
-    picture = _picture(addresses, view["members"][0], f"member at λ_d {d:g}, λ_p {p:g}: {cost}")
+    cost = f"{view['bytes']:.6g} bytes, {view['quality'][0]:.1f} dB"
+    text = f"member at λ_d {d:g}, λ_p {p:g}: {cost}"
+    picture = _picture(addresses, view["members"][0], text)
+    picture += _player(addresses, view["heard"] and view["heard"][0], text)
     return (
         f'<td><figure data-lambda_d="{d!r}" data-lambda_p="{p!r}" '
         f'data-level="{view["level"]}">{picture}<figcaption>{cost}</figcaption></figure></td>'
@@ -58,3 +62,13 @@ def _cell(addresses, view, d, p):
 
 def _picture(addresses, name, text):
     return f'<img data-picture="{name}" src="{addresses[name]}" alt="{escape(text)}">'
+
+
+def _player(addresses, name, text):
+    """What plays a sound where the explorer, which has its own players, does not run."""
+    if not name:
+        return ""
+    return (
+        f'<audio class="static" controls preload="none" data-picture="{name}" '
+        f'src="{addresses[name]}" aria-label="{escape(text)}"></audio>'
+    )

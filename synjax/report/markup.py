@@ -19,17 +19,19 @@ def table(headings, rows, caption):
     """A plain table.
 
     Args:
-      headings: texts.
+      headings: texts, or none of them.
       rows: lists of texts, the first of which heads its row.
       caption: text.
     """
-    top = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
+    # An empty corner heads nothing, and is no heading.
+    top = "".join(f'<th scope="col">{escape(h)}</th>' if h else "<td></td>" for h in headings)
+    head = f"<thead><tr>{top}</tr></thead>" if headings else ""
     lines = []
     for first, *rest in rows:
         cells = "".join(f"<td>{escape(text)}</td>" for text in rest)
         lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
+        f"<table><caption>{escape(caption)}</caption>{head}"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

@@ -91,7 +91,7 @@ def _machine(runs, calls):
         ["Device", "; ".join(device for device in devices if device) or "that of the workers"],
         ["Versions", "; ".join(text for text in versions if text)],
     ]
-    return f"<h3>{escape(names)}</h3>" + markup.table(["", ""], rows, "How it was run")
+    return f"<h3>{escape(names)}</h3>" + markup.table([], rows, "Machine and time")
 
 
 def _command(runs, calls):
@@ -140,7 +140,7 @@ def _trials(runs):
 
 def _datasets(frame):
     for (dataset, count), _ in frame.groupby(["dataset", "n"]):
-        yield f"{dataset}, {count} examples"
+        yield f"{dataset}, {_count(count, 'example')}"
 
 
 def _listed(values):

@@ -7,7 +7,7 @@ import itertools
 import matplotlib
 import numpy as np
 
-from synjax.reporting import view_files
+from synjax.reporting import spectrogram, view_files
 
 QUALITY = 90  # of WebP, where the lossless files are too many
 LEVELS = 48  # of the map of standard deviations: few compress well, and more are not told apart
@@ -119,7 +119,8 @@ def _signal_data(group, album, lossless):
         return album.add(path.read_bytes(), "audio/wav")
 
     number, run, index, first = group[0]
-    spreads = [spread([view_files.load(m["file"]) for m in v["members"]]) for *_, v in group]
+    shown = spectrogram.shown_decibels if first["heard"] else _shares
+    spreads = [spread([shown(view_files.load(m["file"])) for m in v["members"]]) for *_, v in group]
     white = max((float(np.quantile(one, 0.995)) for one in spreads), default=0.0)
     height, width = view_files.load(first["source"]).shape[:2]
     signal = {
@@ -131,7 +132,7 @@ def _signal_data(group, album, lossless):
         "white": white,
     }
     if heard := first["heard"]:
-        signal |= {"heard": hear(heard["source"])}
+        signal |= {"heard": hear(heard["source"]), "decibels": spectrogram.DECIBELS}
         signal |= {key: heard[key] for key in ("seconds", "sample_rate")}
     views = []
     for (_, _, index, view), one in zip(group, spreads, strict=True):
@@ -152,15 +153,20 @@ def spread(members):
     """Standard deviation over members, per pixel, averaged over channels.
 
     Args:
-      members: list of uint8 [H, W, 3].
+      members: list of [H, W, C] or [H, W].
 
     Returns:
-      [H, W], of values in [0, 1]; 0 for a single member.
+      [H, W]; 0 for a single member.
     """
-    values = np.stack(members).astype(np.float32) / 255
+    values = np.stack(members)
+    values = values.reshape(*values.shape[:3], -1)
     if len(values) == 1:
         return np.zeros(values.shape[1:3], np.float32)
     return (values - values[0]).std(axis=0, ddof=1).mean(axis=-1)
+
+
+def _shares(pixels):
+    return pixels.astype(np.float32) / 255
 
 
 def heat(one, white):

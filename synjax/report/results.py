@@ -49,7 +49,7 @@ def _cell(frame, column, place, number, first, viewed):
         return f'<td class="{column.justify}"{sort}>{text}</td>'
     look = (
         f' <button type="button" class="js look" data-row="{number}" '
-        'aria-label="Look at the members of this row">◉</button>'
+        'title="Members" aria-label="Look at the members of this row">◉</button>'
     )
     return f'<th scope="row" class="{column.justify}"{sort}>{text}{look if viewed else ""}</th>'
 

@@ -9,6 +9,7 @@ from synjax.report import chart
 from synjax.reporting import external, table
 
 QUALITIES = ("psnr", "snr", "mse", "lsd", "ms_ssim", "lpips")
+_DECIBELS = ("psnr", "snr", "lsd")  # logarithms as they are
 # Rows that differ in these are never joined by a line.
 VARIANTS = ("run", "dataset", "perception", "distortion", "realism", "members")
 _SYMBOLS = {"lambda_d": "λ_d", "lambda_p": "λ_p"}
@@ -114,7 +115,12 @@ def _slice(frame, x, y, along, colour, titles, references):
             points["dash"] = ""
         series.append(chart.Series(x=tuple(rows[x]), y=tuple(rows[y]), **look, **points))
     missing = len(frame) - len(drawn)
-    note = f"{missing} of {len(frame)} rows failed or were not measured." if missing else ""
+    notes = [f"{missing} of {len(frame)} rows failed or were not measured."] if missing else []
+    y_log = y not in _DECIBELS and chart.is_wide(drawn[y])
+    if y_log:  # an estimate without bias has a floor about 0
+        low = [one for one in references if max(one.y) <= 0]
+        notes += [f"The {one.label}, {one.y[0]:.2g}, is below a logarithmic axis." for one in low]
+        references = [one for one in references if one not in low]
     return chart.Chart(
         f"{x}-{y}",
         titles[0],
@@ -122,8 +128,8 @@ def _slice(frame, x, y, along, colour, titles, references):
         label(y),
         (*series, *references),
         x_log=x == "mse" and chart.is_wide(drawn[x]),
-        y_log=chart.is_wide(drawn[y]),
-        note=note,
+        y_log=y_log,
+        note=" ".join(notes),
     )
 
 

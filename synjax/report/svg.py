@@ -9,7 +9,7 @@ import math
 from synjax.report.markup import escape
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 68, 12, 12, 44
 MOST_TICKS = 6
 RADIUS = 3.6
 
@@ -39,7 +39,8 @@ def draw(chart):
         return '<p class="note">Nothing was measured that could be drawn here.</p>'
     points = [pair for one in shown for pair in zip(one.x, one.y, strict=True) if _drawable(*pair)]
     across = _Axis([x for x, _ in points], chart.x_log, LEFT, WIDTH - RIGHT)
-    up = _Axis([y for _, y in points], chart.y_log, HEIGHT - BOTTOM, TOP)
+    ends = [end for one in shown for end in _ends(one) if end > 0 or not chart.y_log]
+    up = _Axis([*(y for _, y in points), *ends], chart.y_log, HEIGHT - BOTTOM, TOP)
     parts = [*_frame(chart, across, up)]
     parts += [_marked(x, label, across) for x, label in chart.marks]
     parts += [_series(one, across, up) for one in shown]
@@ -118,9 +119,11 @@ def _frame(chart, across, up):
 
 def _marked(x, label, across):
     place = across.at(x)
+    left = place > WIDTH - RIGHT - 7 * len(label)  # on that side of its line it is not cut off
+    text = f'x="{place - 4:.1f}" text-anchor="end"' if left else f'x="{place + 4:.1f}"'
     return (
         f'<path class="mark" d="M{place:.1f} {TOP}V{HEIGHT - BOTTOM}"/>'
-        f'<text class="mark" x="{place + 4:.1f}" y="{TOP + 9}">{escape(label)}</text>'
+        f'<text class="mark" {text} y="{TOP + 9}">{escape(label)}</text>'
     )
 
 
@@ -146,6 +149,13 @@ def _line(places, one):
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     dash = f' stroke-dasharray="{_STROKES[one.dash]}"' if one.dash in _STROKES else ""
     return f'<path class="line" d="M{path}"{dash}/>'
+
+
+def _ends(one):
+    """Both ends of every bar."""
+    for x, y, error in zip(one.x, one.y, one.error, strict=False):
+        if _drawable(x, y) and math.isfinite(error):
+            yield from (y - error, y + error)
 
 
 def _bar(x, y, error, up):

@@ -7,7 +7,9 @@ import numpy as np
 from synjax.reporting import plots
 
 _WIDTH, _HEIGHT = 9.0, 1.7  # inches, of a row
-_DECIBELS = 70.0  # from black to white
+DECIBELS = 70.0  # from black to white
+_COLOURS = "magma"
+_PACKED = np.array([1 << 16, 1 << 8, 1])  # a colour as one number
 
 
 def sheet(source, members, sample_rate, path_stem, title):
@@ -52,7 +54,7 @@ def sheet(source, members, sample_rate, path_stem, title):
         axes = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
         shown = {"origin": "lower", "aspect": "auto", "extent": extent, "interpolation": "none"}
         for one, (label, spectrum) in zip(axes, rows.items(), strict=False):
-            image = one.imshow(spectrum, vmin=top - _DECIBELS, vmax=top, cmap="magma", **shown)
+            image = one.imshow(spectrum, vmin=top - DECIBELS, vmax=top, cmap=_COLOURS, **shown)
             one.set_title(label, loc="left")
         figure.colorbar(image, ax=list(axes[: len(rows)]), label="dB")
         if len(members) > 1:
@@ -81,8 +83,24 @@ def picture(x, brightest=None):
     scale = spectrum
     if brightest is not None:
         scale = _decibels(np.asarray(brightest, np.float64)[:, 0], frame)
-    level = np.clip((spectrum - scale.max()) / _DECIBELS + 1, 0, 1)[::-1]
-    return matplotlib.colormaps["magma"](level)[..., :3].astype(np.float32)
+    level = np.clip((spectrum - scale.max()) / DECIBELS + 1, 0, 1)[::-1]
+    return matplotlib.colormaps[_COLOURS](level)[..., :3].astype(np.float32)
+
+
+def shown_decibels(pixels):
+    """What a spectrogram of `picture` shows, read back from its colours.
+
+    Args:
+      pixels: uint8 [H, W, 3].
+
+    Returns:
+      [H, W], dB above black.
+    """
+    colours = np.round(matplotlib.colormaps[_COLOURS](np.arange(256))[:, :3] * 255)
+    known = colours.astype(np.int64) @ _PACKED
+    order = np.argsort(known)
+    place = np.searchsorted(known, pixels.astype(np.int64) @ _PACKED, sorter=order)
+    return (order[np.minimum(place, 255)] * (DECIBELS / 255)).astype(np.float32)
 
 
 def _frame(count):

@@ -21,6 +21,7 @@
 
   const axis = (label, log) => ({
     title: { text: plain(label), standoff: 8 }, type: log ? "log" : "linear",
+    nticks: log ? 4 : undefined, // more would be every digit
     gridcolor: colour("line"), zeroline: false, linecolor: colour("soft"), exponentformat: "power",
   });
 
@@ -52,7 +53,8 @@
     // The static chart's own key; what is in a summary stays in it.
     const own = document.querySelector(`figure[data-chart="${CSS.escape(chart.name)}"] .legend`);
     const whole = (own?.parentElement.closest("details:has(> .legend)") ?? own)?.cloneNode(true);
-    place.nextElementSibling.replaceChildren(...(whole ? [whole] : []));
+    const note = chart.note ? [make("p", { class: "note" }, chart.note)] : [];
+    place.nextElementSibling.replaceChildren(...(whole ? [whole] : []), ...note);
     for (const item of place.nextElementSibling.querySelectorAll("li")) toggling(item, place, plain(item.textContent));
   }
 
@@ -114,12 +116,14 @@
       found.push({ ...group, type: "scatter3d", mode: "lines", ...wires, line: { color: shade, width: 2.5 }, hoverinfo: "skip" });
     });
     const shown = layout("The surface: turn it");
+    const place = byId("plot-surface");
+    const far = place.clientWidth < 560 ? 1.6 : 0.97; // a narrow place needs room for its numbers
     const all = DATA.sheets.flatMap((sheet) => sheet.values[divergence[0]].flat()).filter((value) => value !== null);
     const log = all.length && Math.min(...all) > 0 && Math.max(...all) > 10 * Math.min(...all);
     const side = (text, isLog) => ({ ...axis(text, isLog), backgroundcolor: "rgba(0,0,0,0)", showbackground: false, title: { text: plain(text), font: { size: 11 } } });
-    shown.scene = { xaxis: side(rateLabel), yaxis: side(quality[1]), zaxis: side(divergence[1], log), camera: { eye: { x: -1.6, y: -1.65, z: 0.8 }, center: { x: 0, y: 0, z: -0.12 } }, uirevision: "kept" };
+    const aspect = { aspectmode: "manual", aspectratio: { x: 1.25, y: 1.25, z: 0.9 } }; // of unlike units
+    shown.scene = { ...aspect, xaxis: side(rateLabel), yaxis: side(quality[1]), zaxis: side(divergence[1], log), camera: { eye: { x: -1.6 * far, y: -1.65 * far, z: 0.8 * far }, center: { x: 0, y: 0, z: -0.12 } }, uirevision: "kept" };
     shown.margin = { l: 0, r: 0, t: 36, b: 0 };
-    const place = byId("plot-surface");
     label(place, `Rate, ${quality[1]} and ${divergence[1]} as a surface for each level. The values are in the table.`);
     Plotly.react(place, found, shown, CONFIG);
     link(place);

@@ -21,33 +21,60 @@
 
     // A picture is in the page once: in the gallery, or in the data.
     const inGallery = {};
-    for (const image of document.querySelectorAll("img[data-picture]")) inGallery[image.dataset.picture] = image.src;
+    for (const image of document.querySelectorAll("[data-picture]")) inGallery[image.dataset.picture] = image.src;
     const address = (name) => inGallery[name] ?? DATA.pictures[name];
 
     const unique = (values) => [...new Set(values)].sort((a, b) => a - b);
-    const values = Object.fromEntries(AXES.map(([axis]) => [axis, unique(found.views.map((view) => view[axis]))]));
-    for (const [axis] of AXES) state[axis] = values[axis].at(axis === "lambda_d" || axis === "seed" ? 0 : -1);
-
     const runs = unique(found.signals.map((signal) => signal.run));
     state.run = runs[0];
-    if (runs.length > 1) select("run", "Run", runs.map((run) => [run, found.runs[run]]), Number);
-    const names = [...new Set(found.signals.map((signal) => signal.name))];
-    if (names.length > 1) select("name", "Signal", names.map((name) => [name, name]), String);
-    const sliders = AXES.filter(([axis]) => values[axis].length > 1).map(([axis, text]) => slider(axis, text));
+    let names, values; // of the chosen run
+    const selects = [
+      select("run", "Run", () => runs.map((run) => [run, found.runs[run]]), Number),
+      select("name", "Signal", () => names.map((name) => [name, name]), String),
+    ];
+    const sliders = AXES.map(([axis, text]) => slider(axis, text));
+    enter();
+    for (const [axis] of AXES) state[axis] = values[axis].at(axis === "lambda_d" || axis === "seed" ? 0 : -1);
+
+    // What the chosen run has; where it lacks what another one had, what is nearest.
+    function enter() {
+      const own = found.views.filter((view) => view.run === state.run);
+      names = [...new Set(own.map((view) => found.signals[view.signal].name))];
+      if (!names.includes(state.name)) state.name = names[0];
+      values = Object.fromEntries(AXES.map(([axis]) => [axis, unique(own.map((view) => view[axis]))]));
+      for (const [axis] of AXES) {
+        const far = (value) => Math.abs(value - state[axis]);
+        if (axis in state) state[axis] = values[axis].reduce((a, b) => (far(b) < far(a) ? b : a));
+      }
+      for (const fill of selects) fill();
+    }
 
     function select(key, text, entries, type) {
-      const list = make("select", { id: `choose-${key}` }, ...entries.map(([value, label]) => make("option", { value }, label)));
-      list.addEventListener("change", () => { state[key] = type(list.value); show(); });
-      form.append(make("label", {}, text, list));
+      const list = make("select", { id: `choose-${key}` });
+      const label = make("label", {}, text, list);
+      list.addEventListener("change", () => {
+        state[key] = type(list.value);
+        if (key === "run") enter();
+        show();
+      });
+      form.append(label);
+      return () => {
+        list.replaceChildren(...entries().map(([value, name]) => make("option", { value }, name)));
+        list.value = state[key];
+        label.hidden = list.length < 2;
+      };
     }
 
     function slider(axis, text) {
       const id = `slider-${axis}`;
-      const input = make("input", { type: "range", id, min: 0, max: values[axis].length - 1, step: 1 });
+      const input = make("input", { type: "range", id, min: 0, step: 1 });
       const output = make("output", { for: id });
       input.addEventListener("input", () => { state[axis] = values[axis][input.value]; show(); });
-      form.append(make("label", { class: "slider", for: id }, make("span", {}, text), output, input));
+      const label = make("label", { class: "slider", for: id }, make("span", {}, text), output, input);
+      form.append(label);
       return () => {
+        label.hidden = values[axis].length < 2;
+        input.max = values[axis].length - 1;
         input.value = values[axis].indexOf(state[axis]);
         output.textContent = String(state[axis]);
         input.setAttribute("aria-valuetext", `${text} ${state[axis]}`);
@@ -104,14 +131,16 @@
       const signal = found.signals[view.signal];
       const [height, width] = signal.size;
       stage.style.setProperty("--ratio", `${width} / ${height}`);
+      stage.classList.toggle("sounds", signal.heard !== undefined);
       state.member = Math.min(state.member, view.members.length - 1);
       const point = `λ_d ${view.lambda_d}, λ_p ${view.lambda_p}, level ${view.level}`;
       const isSound = signal.heard !== undefined;
       const part = isSound && signal.whole[0] > signal.seconds * signal.sample_rate + 1 ? "the middle " : "";
-      const whole = isSound ? [`${part}${number(signal.seconds)} s at ${signal.sample_rate} Hz, as a spectrogram`] : signal.whole[0] > height || signal.whole[1] > width ? [`its middle, ${width} × ${height} of ${signal.whole[1]} × ${signal.whole[0]} pixels`] : [`${width} × ${height} pixels`];
+      const whole = isSound ? [`${part}${number(signal.seconds)} s at ${signal.sample_rate} Hz`, `0 to ${signal.sample_rate / 2000} kHz upwards, ${signal.decibels} dB from black to white`] : signal.whole[0] > height || signal.whole[1] > width ? [`its middle, ${width} × ${height} of ${signal.whole[1]} × ${signal.whole[0]} pixels`] : [`${width} × ${height} pixels`];
       picture(byId("view-source"), signal.source, `Source: ${signal.name}`);
       caption(byId("view-source"), `Source: ${signal.name}`, whole);
       player(byId("view-source"), signal.heard, `Source: ${signal.name}`);
+      const unit = isSound ? " dB" : "";
       const member = state.member;
       const shown = { source: signal.source, jpeg: view.jpeg }[state.other ? state.blink : ""] ?? view.members[member];
       const isMember = shown === view.members[member];
@@ -122,18 +151,18 @@
       const [rate] = [["bpp_exact", "bpp"], ["kbps_exact", "kbit/s"], ["rate_exact", "bits/dim"]]
         .filter(([name]) => metrics[name] !== undefined)
         .map(([name, unit]) => `${number(metrics[name])} ${unit}`);
-      caption(byId("view-member"), isMember ? `Member, address ${view.addresses[member]}` : `Blink: ${{ source: "source", jpeg: "JPEG" }[state.blink]}`, [
+      caption(byId("view-member"), isMember ? `Member, address ${view.addresses[member]}` : `${{ source: "Source", jpeg: "JPEG" }[state.blink]} in place of member ${view.addresses[member]}:`, [
         `${number(view.bytes, 6)} bytes, ${rate}`,
-        `${view.quality[member].toFixed(2)} dB ${isSound ? "SNR" : "PSNR"}, MSE of all ${number(metrics.mse)}`,
+        `${view.quality[member].toFixed(2)} dB ${isSound ? "SNR" : "PSNR"}, MSE over members ${number(metrics.mse)}`,
         ...(metrics.lsd !== undefined ? [`log-spectral distance ${metrics.lsd.toFixed(2)} dB`] : []),
         ...(metrics.ms_ssim !== undefined ? [`MS-SSIM ${metrics.ms_ssim.toFixed(4)}`] : []),
         ...(metrics.consistency !== undefined ? [`consistency ${(100 * metrics.consistency).toFixed(1)} %`] : []),
       ]);
       picture(byId("view-spread"), view.spread, `Standard deviation of the members, per pixel, at ${point}`);
       caption(byId("view-spread"), "Where members differ", [
-        view.members.length > 1 ? `std. dev. of ${view.members.length} members, rms ${number(view.spread_mean)}` : "one member: no deviation",
+        view.members.length > 1 ? `std. dev. of ${view.members.length} members, rms ${number(view.spread_mean)}${unit}` : "one member: no deviation",
       ]);
-      byId("view-spread").querySelector("figcaption").append(make("span", {}, "0 ", make("i", { class: "ramp", "aria-hidden": "true" }), ` ≥ ${number(signal.white)}`));
+      byId("view-spread").querySelector("figcaption").append(make("span", {}, "0 ", make("i", { class: "ramp", "aria-hidden": "true" }), ` ≥ ${number(signal.white)}${unit}`));
       picture(byId("view-jpeg"), view.jpeg, `JPEG of ${view.jpeg_bytes} bytes`);
       const nearest = view.jpeg_bytes > 1.1 * view.bytes ? "its smallest file is larger" : "nearest in bytes";
       if (view.jpeg) caption(byId("view-jpeg"), "JPEG", [`${view.jpeg_bytes} bytes, ${nearest}`, `${view.jpeg_psnr.toFixed(2)} dB PSNR`]);
@@ -146,10 +175,11 @@
       }
     }
 
+    // The gallery is of the first signal, and of one level.
     function markGallery(view) {
       for (const figure of document.querySelectorAll(".gallery figure[data-lambda_d]")) {
-        const { lambda_d, lambda_p } = figure.dataset;
-        figure.classList.toggle("chosen", !!view && Number(lambda_d) === view.lambda_d && Number(lambda_p) === view.lambda_p);
+        const isOf = (axis) => Number(figure.dataset[axis]) === view[axis];
+        figure.classList.toggle("chosen", view?.signal === 0 && ["lambda_d", "lambda_p", "level"].every(isOf));
       }
     }
 
@@ -162,7 +192,8 @@
 
     // Blinking: by a button, again and again; by a key, once for each press.
     let timer = 0;
-    function flip(to, other = !state.other) {
+    function flip(to, other = !(state.other && state.blink === to)) {
+      if (to === "jpeg" && !current()?.jpeg) return; // a sound has none
       Object.assign(state, { blink: to, other });
       show();
     }
@@ -207,6 +238,8 @@
     for (const figure of document.querySelectorAll(".gallery figure[data-lambda_d]")) {
       const { lambda_d, lambda_p, level } = figure.dataset;
       const go = () => {
+        Object.assign(state, { run: found.signals[0].run, name: found.signals[0].name });
+        enter();
         Object.assign(state, { lambda_d: Number(lambda_d), lambda_p: Number(lambda_p), level: Number(level), realism: values.realism.at(-1) });
         show();
       };
@@ -217,7 +250,7 @@
       if (!view) return;
       for (const key of ["run", ...AXES.map(([axis]) => axis)]) state[key] = view[key];
       state.name = found.signals[view.signal].name;
-      for (const key of ["run", "name"]) if (byId(`choose-${key}`)) byId(`choose-${key}`).value = state[key];
+      enter();
       show();
       if (from === "look") {
         byId("synsets").scrollIntoView({ behavior: calm.matches ? "auto" : "smooth" });
