@@ -58,6 +58,16 @@ def test_a_floor_that_is_not_positive_is_told_and_not_drawn_on_a_logarithmic_axi
         assert one.y_log and drawn == (value > 0) and ("1e-06" in one.note) == (value < 0)
 
 
+def test_each_data_set_has_its_own_floor():
+    one, other = (frame().assign(dataset=name, run=name) for name in ("one", "other"))
+    both = [t.assign(energy_distance_floor=v) for t, v in ((one, 1e-3), (other, 1e-2))]
+    series = slices.charts(table_module.merge(both))["rate_energy_distance"].series
+    floors = {s.label: s.y[0] for s in series if s.label.startswith("floor")}
+    assert floors == {
+        f"floor of the estimate ({n})": v for n, v in (("one", 1e-3), ("other", 1e-2))
+    }
+
+
 def test_decibels_are_never_on_a_logarithmic_axis():
     table = frame()
     table["psnr"] = np.linspace(1.0, 40.0, len(table))

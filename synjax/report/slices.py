@@ -119,7 +119,7 @@ def _slice(frame, x, y, along, colour, titles, references):
     y_log = y not in _DECIBELS and chart.is_wide(drawn[y])
     if y_log:  # an estimate without bias has a floor about 0
         low = [one for one in references if max(one.y) <= 0]
-        notes += [f"The {one.label}, {one.y[0]:.2g}, is below a logarithmic axis." for one in low]
+        notes += [f"The {one.label} is {one.y[0]:.2g}, below a logarithmic axis." for one in low]
         references = [one for one in references if one not in low]
     return chart.Chart(
         f"{x}-{y}",
@@ -138,10 +138,11 @@ def _references(frame, rate, quality):
     found = []
     groups = ["run", "dataset"]
     if quality == "psnr":
-        for _, rows in _finite(frame, rate, "jpeg_psnr").groupby(groups):
+        for (_, dataset), rows in _finite(frame, rate, "jpeg_psnr").groupby(groups):
             means = rows.groupby(rate)["jpeg_psnr"].mean()
             line = tuple(means.index), tuple(means)
-            found.append(chart.Series("JPEG at equal bytes", *line, dash="dash"))
+            name = f"JPEG at equal bytes{_on(dataset, frame)}"
+            found.append(chart.Series(name, *line, dash="dash"))
     if quality == "mse" and rate == "rate_exact":
         for (*_, value), rows in _finite(frame, "rate_bound", "mse").groupby([*groups, "lambda_p"]):
             rows = rows.sort_values("mse")
@@ -163,13 +164,19 @@ def _others(outside, rate, quality):
 
 
 def _floor(frame, x, name):
-    """What the estimate gives for the source itself, where finite samples leave it."""
-    rows = _finite(frame, x, f"{name}_floor")
-    if not len(rows):
-        return []
-    value = float(rows[f"{name}_floor"].median())
-    ends = float(rows[x].min()), float(rows[x].max())
-    return [chart.Series("floor of the estimate", ends, (value, value), dash="dash")]
+    """What the estimate gives for the source itself, where finite samples leave it, by data set."""
+    found = []
+    for dataset, rows in _finite(frame, x, f"{name}_floor").groupby("dataset"):
+        value = float(rows[f"{name}_floor"].median())
+        ends = float(rows[x].min()), float(rows[x].max())
+        label = f"floor of the estimate{_on(dataset, frame)}"
+        found.append(chart.Series(label, ends, (value, value), dash="dash"))
+    return found
+
+
+def _on(dataset, frame):
+    """What a label says of the data set where there are several."""
+    return f" ({dataset})" if frame["dataset"].nunique() > 1 else ""
 
 
 def _finite(frame, x, y):
