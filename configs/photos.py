@@ -104,6 +104,7 @@ def get_config(arg=""):
         "realism": (1.0,),
         "lpips": config_dict.placeholder(str),
         "levels": (),  # that are measured; none named, all are
+        "lambda_p": (),  # likewise
         "classical": (),  # of jpeg, webp, avif, jp2: drawn beside the codec, on the same pictures
     }
     if tiny:

@@ -9,6 +9,8 @@ with the 24 pictures (r0k.us/graphics/kodak). No training sees either of `val` a
 
 One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
 
+    fidelity       a decoder trained for least distortion alone, what the others are measured by: one
+                   that serves several λ_p is worth less at λ_p = 0
     sampled        decoders that draw detail: members of the synset (Eq. 62)
     deterministic  the same training without anything drawn (Eq. 66)
     circular       trained on LPIPS itself, where weights are given, and so not judged by it
@@ -76,7 +78,7 @@ def get_config(arg=""):
 
 
 def variants(config):
-    """One encoder with three kinds of decoders.
+    """One encoder with several kinds of decoders.
 
     Args:
       config: plain dict.
@@ -93,15 +95,20 @@ def variants(config):
             "train and val (github.com/BIDS/BSDS500), and --config.data.test=folder:DIR with "
             "Kodak's 24 pictures (r0k.us/graphics/kodak)"
         )
-    stages = config["stages"]
-    perception = stages["perception"]
-    none = {"evaluation": config["evaluation"] | {"members": 0}}
-    alone = {"stages": stages | {"perception": perception | {"members": 0}}}
-    found = {"sampled": config, "deterministic": config | none | alone}
-    if weights := config["evaluation"]["lpips"]:
-        trained = {"name": "mse_lpips", "weights": weights, "share": 0.01}
-        circular = {"perception": perception | {"members": 0, "distortion": trained}}
-        found["circular"] = config | none | {"stages": stages | circular}
+    stages, evaluation = config["stages"], config["evaluation"]
+    lambda_p = config["sweep"]["lambda_p"]  # of all: the grid is a part of the encoder
+    alone = stages | {"perception": stages["perception"] | {"members": 0}}
+    least = {"stages": alone, "evaluation": evaluation | {"members": 0, "lambda_p": lambda_p[:1]}}
+    rest = {"evaluation": evaluation | {"members": 0, "lambda_p": lambda_p[1:]}}
+    found = {
+        "fidelity": config | least | {"perception": {"name": "none"}},
+        "sampled": config,
+        "deterministic": config | {"stages": alone} | rest,
+    }
+    if weights := evaluation["lpips"]:
+        trained = {"distortion": {"name": "mse_lpips", "weights": weights, "share": 0.01}}
+        circular = {"stages": alone | {"perception": alone["perception"] | trained}}
+        found["circular"] = config | least | circular | {"perception": {"name": "none"}}
     return found
 
 
@@ -121,13 +128,12 @@ def claims(table, config, workdir):
     found = [("all rows ok", set(table.status) == {"ok"}, f"{(table.status == 'ok').sum()} rows")]
     rows = table[table.status == "ok"].assign(variant=table.run.str.partition("/")[2])
     rows = rows[rows.level == rows.level.max()].sort_values("lambda_d")
-    fidelity = rows[(rows.variant == "sampled") & (rows.lambda_p == 0)]
+    fidelity = rows[rows.variant == "fidelity"]
     pictures = pd.read_csv(pathlib.Path(workdir) / signals.FILE)
     found += _fidelity(fidelity, pictures, reading.classical(workdir))
     perceptive = rows[rows.variant.isin(("sampled", "deterministic")) & (rows.lambda_p > 0)]
     if fidelity.lpips.notna().all():
-        circular = rows[(rows.variant == "circular") & (rows.lambda_p == 0)]
-        found += _perception(fidelity, perceptive, circular)
+        found += _perception(fidelity, perceptive, rows[rows.variant == "circular"])
     return found + _sampling(fidelity, perceptive)
 
 

@@ -41,8 +41,9 @@ LAYOUTS = {
     "2x4, sharded": (8, 1, ("--mesh=2x4", "--shard_parameters")),
     "1x8 in 2 processes": (4, 2, ("--mesh=1x8",)),
     "2x4 in 2 processes": (4, 2, ("--mesh=2x4",)),
+    "2x4, sharded, in 2 processes": (4, 2, ("--mesh=2x4", "--shard_parameters")),
 }
-TINY = ("1", "2x4, sharded", "1x8 in 2 processes")
+TINY = ("1", "2x4, sharded, in 2 processes")
 TIMEOUT = 3600
 
 

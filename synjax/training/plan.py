@@ -271,6 +271,8 @@ def make(config):
         suffix = "" if seed == seeds[0] else f",seed={seed}"
         of_seed = _runs(stages, sweep, points, grid, seed, suffix)
         runs, trials = runs + of_seed[0], trials + of_seed[1]
+    measured = config["evaluation"].get("lambda_p") or lambda_p
+    trials = [trial for trial in trials if trial.lambda_p in measured]
     return Plan(config=config, codec=codec, source=source, runs=tuple(runs), trials=tuple(trials))
 
 
@@ -419,6 +421,11 @@ def _check_evaluation(evaluation, last, sweep):
             "evaluation.realism below 1 needs one decoder for all λ_p from 0 on, beside a frozen "
             "encoder: stages fidelity and perception, 0 among sweep.lambda_p, and sweep.decoders "
             "'conditioned' or 'continuous'"
+        )
+    measured = tuple(evaluation.get("lambda_p", ()))
+    if not set(measured) <= set(sweep["lambda_p"]):
+        raise ValueError(
+            f"evaluation.lambda_p must be of sweep.lambda_p, {sweep['lambda_p']}, got {measured}"
         )
     limit = evaluation["limit"]
     if limit is not None and limit < 1:
