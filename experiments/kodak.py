@@ -9,8 +9,8 @@ with the 24 pictures (r0k.us/graphics/kodak). No training sees either of `val` a
 
 One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
 
-    fidelity       a decoder trained for least distortion alone, what the others are measured by: one
-                   that serves several λ_p is worth less at λ_p = 0
+    fidelity       a decoder trained for least distortion alone, which the others are measured by:
+                   one that serves several λ_p is not as good at λ_p = 0
     sampled        decoders that draw detail: members of the synset (Eq. 62)
     deterministic  the same training without anything drawn (Eq. 66)
     circular       trained on LPIPS itself, where weights are given, and so not judged by it
