@@ -23,7 +23,7 @@ export TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
 if [ "${1:-}" = test ]; then
     shift
     # The whole suite on all cores, file by file; what is named runs in one process.
-    [ $# -gt 0 ] || set -- -n logical --maxprocesses=8 --dist=loadfile
+    [ $# -gt 0 ] || set -- -n logical --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
     exec .venv/bin/python -m pytest "$@"
 fi
 exec .venv/bin/python -m synjax.main "$@"

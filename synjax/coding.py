@@ -173,7 +173,7 @@ def _is_sound(path):
 
 
 def _codec_of(directory, rank):
-    directory = directory or PHOTOGRAPHS
+    directory = PHOTOGRAPHS if directory is None else directory
     artefact = bitstream.load(directory)
     kinds = ("vectors", "sounds", "pictures")
     if artefact.codec.rank != rank:

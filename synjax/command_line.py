@@ -245,7 +245,8 @@ def parse(verb, arguments):
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
     optional = (*((own, "codec") for own in ("inspect", *OWN_CODEC)), ("report", "out"))
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
-        if name in values and not values[name].value and (verb, name) not in optional:
+        value = values[name].value if name in values else form
+        if not value and (value is not None or (verb, name) not in optional):
             raise ValueError(f"{verb} needs --{name}={form}")
     if path is not None:
         return values, given, configuration.load(path, overrides)

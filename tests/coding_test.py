@@ -200,7 +200,7 @@ MISUSES = {
     "compress {}/in.png": ("FILE STREAM.syn", "got {}/in.png"),
     "compress": ("FILE STREAM.syn", "got nothing"),
     "inspect {}/in.syn {}/in.syn": ("STREAM.syn",),
-    "compress {}/in.png {}/x.syn": ("--codec=DIR",),
+    "compress --codec= {}/in.png {}/x.syn": ("--codec=DIR",),
     "package --workdir={} --codec={}/x": ("--trial=NAME",),
     "package --trial=x --codec={}/x": ("--workdir=DIR",),
     "package --workdir={} --trial=x --codec={}/x": ("holds no sweep",),

@@ -19,6 +19,21 @@ jax.config.update("jax_disable_most_optimizations", True)
 
 ROOT = pathlib.Path(__file__).parents[1]
 
+# Files that take a minute or more, the longest first and two that share nothing in front: begun
+# last, one would keep a worker busy when the others have nothing left.
+LONG = (
+    *("docs_commands_test", "mesh_test", "main_test", "faults_test", "kodak_test", "variants_test"),
+    *("targets_test", "launching_test", "speech_test", "extension_test", "classical_test"),
+    *("layers_test", "interruption_test", "loop_test", "architecture_test", "package_test"),
+    "gaussian_miniature_test",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the long files first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
 
 def load_config(path, argument=""):
     """The configuration of a file as a plain dict."""

@@ -39,7 +39,8 @@ def _divergence(params):
 
 
 def test_no_term_is_left_out():
-    assert {term.split()[0] for term in TERMS} == set(build.PERCEPTION) - {"none"}
+    of_pictures = {"wasserstein_distortion"}  # which has a test like this one of its own
+    assert {term.split()[0] for term in TERMS} == set(build.PERCEPTION) - {"none"} - of_pictures
 
 
 @pytest.mark.parametrize("term", TERMS)

@@ -73,6 +73,28 @@ def test_a_faint_texture_counts_like_a_strong_one():
     assert without_strong / 3 < without_faint < without_strong
 
 
+@pytest.mark.parametrize("strength", [0.5, 0.8, 1.25, 2.0])
+def test_its_slope_leads_to_the_strength_of_the_texture(strength):
+    """A generator with textures of its own, as strong as one parameter says."""
+    source, own = _noise(8, 64, 64, 3), _noise(8, 64, 64, 3, seed=1) - 0.5
+    module = _module(window=32)
+
+    @jax.jit
+    def slope(strength):
+        def penalty(strength):
+            fake = (0.5 + strength * own)[:, None]
+            return module.penalty({}, source, fake, {"source": source}, KEY)
+
+        return jax.grad(penalty)(strength)
+
+    assert np.sign(slope(strength)) == np.sign(strength - 1)
+
+
+def test_brightness_is_left_to_the_distortion():
+    x = _noise(1, 31, 31, 3)
+    assert _penalty(_module(), x, x[:, None] + np.float32(0.25)) < 1e-6
+
+
 def test_its_slope_is_finite_where_there_is_nothing_to_see():
     flat = jnp.full((1, 32, 32, 3), 0.5)
     module = _module()

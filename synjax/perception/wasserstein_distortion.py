@@ -24,7 +24,8 @@ class WassersteinDistortion(base.Fixed):
     The features are those of a frozen network (`features`). In each window W₂² of a feature is the
     squared difference of the two means plus that of the two standard deviations. It is divided by
     the feature's variance in the source's window, so that faint textures count like strong ones,
-    plus a share of its variance in the batch, below which there is none to keep.
+    plus a share of its variance in the batch, below which there is none to keep. Random features do
+    not see brightness, which the distortion does.
 
     Attributes:
       window: side in pixels, a power of two that the last level of features has positions for; the
