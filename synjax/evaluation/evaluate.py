@@ -179,7 +179,7 @@ def _identity(plan, trial, level, count, realism_asked):
         "distortion": distortion.name_of(plan.runs[-1].stage.distortion or config["distortion"]),
         "members": config["evaluation"]["members"],
         "seed": trial.seed,
-        "dataset": f"{config['data']['source']}:test",
+        "dataset": config["data"].get("test") or f"{config['data']['source']}:test",
         "n": count,
         "status": "ok",
     }

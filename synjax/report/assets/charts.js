@@ -6,12 +6,14 @@
   const pick = (pair) => pair[isDark.matches ? 1 : 0];
   // Plotly reads a little markup in labels: what comes from files has none.
   const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  // Where nothing hovers the bar is always there: few buttons, so that no title lies below them.
+  const config = (home) => ({ responsive: true, displaylogo: false, modeBarButtons: [["toImage", home]] });
 
   function layout(title) {
     return {
       title: { text: plain(title), font: { size: 14 }, x: 0, xref: "paper" },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("soft") },
       font: { color: colour("ink"), family: "system-ui, sans-serif", size: 12 },
       margin: { l: 62, r: 12, t: 36, b: 46 },
       showlegend: false, // the keys below can be reached without a pointer
@@ -48,7 +50,7 @@
     shown.shapes = chart.marks.map(([x]) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { dash: "dot", width: 1, color: colour("soft") } }));
     shown.annotations = chart.marks.map(([x, text]) => ({ x, y: 1, yref: "paper", text: plain(text), showarrow: false, xanchor: "left", yanchor: "top", font: { size: 11, color: colour("soft") } }));
     label(place, `${chart.title}: ${chart.y_label} against ${chart.x_label}. The values are in the table.`);
-    Plotly.react(place, traces(chart), shown, CONFIG);
+    Plotly.react(place, traces(chart), shown, config("resetScale2d"));
     link(place);
     // The static chart's own key; what is in a summary stays in it.
     const own = document.querySelector(`figure[data-chart="${CSS.escape(chart.name)}"] .legend`);
@@ -125,7 +127,7 @@
     shown.scene = { ...aspect, xaxis: side(rateLabel), yaxis: side(quality[1]), zaxis: side(divergence[1], log), camera: { eye: { x: -1.6 * far, y: -1.65 * far, z: 0.8 * far }, center: { x: 0, y: 0, z: -0.12 } }, uirevision: "kept" };
     shown.margin = { l: 0, r: 0, t: 36, b: 0 };
     label(place, `Rate, ${quality[1]} and ${divergence[1]} as a surface for each level. The values are in the table.`);
-    Plotly.react(place, found, shown, CONFIG);
+    Plotly.react(place, found, shown, config("resetCameraDefault3d"));
     link(place);
     const key = make("ul", { class: "legend" });
     if (DATA.sheets.length > 1)
