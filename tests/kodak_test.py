@@ -118,7 +118,7 @@ def test_variants_send_the_same_bytes_and_classical_codecs_stand_beside_them(min
     assert measured == {f"kodak_tiny/{kind}": lambda_p for kind, lambda_p in kinds.items()}
     assert set(results.groupby("lambda_d").rate_exact.nunique()) == {1}
     assert set(results.level) == {2}
-    assert len(list((workdir / "encoders").iterdir())) == 1  # trained once for both
+    assert len(list((workdir / "encoders").iterdir())) == 1  # trained once for all
     assert set(results[results.run == "kodak_tiny/deterministic"].diversity) == {0.0}
     others = reading.classical(workdir)
     assert set(others["name"]) == {"jpeg", "webp"} and (others["ms_ssim"] > 0).all()
