@@ -53,16 +53,17 @@ def get_config(arg=""):
     config.data.source = ""  # by flag
     # BSDS500 is kept as JPEG: reduced, its blocks cannot be seen.
     config.data.augment = {"scale_range": (0.5, 0.85), "recolour": 0.5}
-    config.sweep.update({"lambda_d": (14.0, 28.0, 55.0, 105.0), "lambda_p": (0.0, 0.1, 0.4)})
+    config.sweep.update({"lambda_d": (25.0, 43.0, 72.0, 115.0), "lambda_p": (0.0, 0.2, 1.0)})
     texture = {"name": "wasserstein_distortion", "window": 8}
     config.perception = {
         "name": "mixture",
         "terms": {"texture": texture, "patches": config.perception.to_dict()},
         "weights": {"texture": 0.8, "patches": 0.4},
     }
-    config.codec.detail_width = 96  # the artefact stays below 8 MB
+    config.codec.update({"groups": (8, 184), "analysis_width": 64, "detail_width": 64})
+    config.codec.synthesis_widths = (192, 96, 48)
     config.stages.fidelity.update(
-        {"steps": 10000, "batch": 4, "conditions": 4, "level_weights": (0.1, 0.9)}
+        {"steps": 16000, "batch": 4, "conditions": 4, "level_weights": (0.05, 0.95)}
     )
     config.stages.fidelity.update({"decay": 0.998, "checkpoint_every": 500})
     config.stages.perception.update({"steps": 1000, "level_weights": (0.2, 0.8), "decay": 0.99})

@@ -92,7 +92,7 @@ class Objective:
         params = self.codec.bind({**params, **fixed}, lambda_d, lambda_p)
         code_key, penalty_key = jax.random.split(key)
         synset, symbols, shared = self.reconstruct(params, x, level, code_key)
-        rate = self.codec.rate(params, symbols, level).mean() / x[0].size
+        rate = self.codec.rate(symbols, level).mean() / x[0].size
         members = synset.shape[1]
         repeated = jnp.repeat(x, members, 0)  # [B·M, *S, C]
         distortion = self.distortion(repeated, synset.reshape(repeated.shape)).mean()
@@ -104,7 +104,7 @@ class Objective:
         metrics = {"loss": loss, "rate": rate, "distortion": distortion, "perception": penalty}
         if self.rounded_rate:
             rounded = self.codec.quantise(params, self.codec.analyse(params, x))
-            metrics["rate_rounded"] = self.codec.rate(params, rounded, level).mean() / x[0].size
+            metrics["rate_rounded"] = self.codec.rate(rounded, level).mean() / x[0].size
         if not self.members:
             # Beside Eq. 62 and touching no other parameter: the density from which ŷ_ε will be
             # drawn is fitted to the detail itself.

@@ -3,9 +3,11 @@
 Shapes: B batch, M synset members, S spatial axes of x, S' of the latent, C channels of x,
 K latent channels in L groups, E detail channels.
 
-A latent is the dict {"y", "mask"}. Symbols are {"hard", "noisy", "within"}, relative to the centre
-that the prior predicts: the integers that are coded; the point where the rate is evaluated, which
-is the same in all but stage `fidelity`; and how far the value lies from its integer.
+A latent is the dict {"y", "mask"}. Symbols are {"hard", "noisy", "within", "bits", "value"}. Of
+these the first three are relative to the centre that the prior predicts: the integers that are
+coded; the point where the rate is evaluated, which is the same in all but stage `fidelity`; and how
+far the value lies from its integer. Bits are the rate there, and values the integers on their
+centres, in steps: the prior's networks have been run for both, and are not run again.
 A completed latent is {"shared", "detail"}: what all
 members of the synset have in common (y_s and its consequences) and what is each member's own (ŷ_ε).
 The split keeps the cost of M members near that of one.
@@ -239,10 +241,12 @@ class Codec:
             rounded one; from noise alone it cannot tell them apart.
 
         Returns:
-          Symbols {"hard", "noisy", "within": [B, *S', K], "mask"}; within is how far the value lies
-          from its hard symbol. With a hyper-latent also {"hyper": {"hard", "noisy", "within"}}.
+          Symbols {"hard", "noisy", "within", "bits", "value": [B, *S', K], "mask"}; within is how
+          far the value lies from its hard symbol. With a hyper-latent also "hyper", a dict of the
+          same five.
         """
         mask = latent["mask"]
+        bits_of = jax.checkpoint(priors.bits) if self.rematerialise else priors.bits
 
         def choose(part, density):
             offset = self._own(part, latent["y"], latent.get("z")) - density.centre
@@ -256,8 +260,10 @@ class Codec:
             exists = self._mask_of(part, mask)
             symbol, relaxed = symbol * exists, relaxed * exists
             within = (offset - symbol) * exists
+            bits = bits_of(relaxed, *density.mixture) * exists
             value = symbol + density.centre
-            return {"hard": symbol, "noisy": relaxed, "within": within, "value": value}
+            found = {"hard": symbol, "noisy": relaxed, "within": within}
+            return found | {"bits": bits, "value": value}
 
         chosen = chain.follow(self, params, latent["y"].shape[1:-1], choose)
         return chosen | {"mask": mask}
@@ -265,29 +271,17 @@ class Codec:
     def _mask_of(self, part, mask):
         return mask[:, :: chain.COARSE, :: chain.COARSE] if part.is_hyper else mask
 
-    def group_bits(self, params, symbols):
-        """−log₂ p of each group given the groups before it: bits [B, L]."""
-        bits_of = jax.checkpoint(priors.bits) if self.rematerialise else priors.bits
-
-        def choose(part, density):
-            hard, noisy = (
-                self._own(part, symbols[name], symbols.get(chain.HYPER, {}).get(name))
-                for name in ("hard", "noisy")
-            )
-            bits = bits_of(noisy, *density.mixture) * self._mask_of(part, symbols["mask"])
-            return {"value": density.centre + hard, "bits": bits}
-
-        found = chain.follow(self, params, symbols["hard"].shape[1:-1], choose)
-        total = jnp.stack([_summed(bits) for bits in self._split(found["bits"])], -1)  # [B, L]
+    def group_bits(self, symbols):
+        """−log₂ p of each group given the groups before it, of `quantise`: bits [B, L]."""
+        total = jnp.stack([_summed(bits) for bits in self._split(symbols["bits"])], -1)  # [B, L]
         if self.hyper:
-            total = total.at[:, 0].add(_summed(found[chain.HYPER]["bits"]))
+            total = total.at[:, 0].add(_summed(symbols[chain.HYPER]["bits"]))
         return total
 
-    def rate(self, params, symbols, level):
+    def rate(self, symbols, level):
         """E[−log₂ p(ȳ_s)], the last term of Eq. 62, at one level.
 
         Args:
-          params: bound parameters.
           symbols: from `quantise`.
           level: scalar 1…L, may be traced: all groups stay, the unsent are masked.
 
@@ -295,7 +289,7 @@ class Codec:
           Bits [B].
         """
         sent = (jnp.arange(self.levels) < level).astype(jnp.float32)
-        return self.group_bits(params, symbols) @ sent
+        return self.group_bits(symbols) @ sent
 
     def uniform_channels(self):
         """K + E: uniforms that one latent position of one member consumes."""
@@ -331,8 +325,10 @@ class Codec:
         """Values [B, *S', K] of the sent groups, and the conditional means of the others."""
 
         def choose(part, density):
-            hyper = symbols.get(chain.HYPER, {}).get("hard")
-            hard = jnp.where(part.group < level, self._own(part, symbols["hard"], hyper), 0.0)
+            if part.group == 0:  # sent at every level: its density is not computed again
+                hyper = symbols.get(chain.HYPER, {}).get("value")
+                return {"value": self._own(part, symbols["value"], hyper)}
+            hard = jnp.where(part.group < level, self._own(part, symbols["hard"]), 0.0)
             return {"value": density.centre + hard}
 
         return chain.follow(self, params, symbols["hard"].shape[1:-1], choose)["value"]

@@ -91,7 +91,7 @@ class Subject:
 @functools.partial(jax.jit, static_argnums=0)
 def _noisy_bits(codec, params, x, key, mask=None):
     symbols = codec.quantise(params, codec.analyse(params, x, mask), key)
-    return codec.group_bits(params, symbols)
+    return codec.group_bits(symbols)
 
 
 def _coded(artefact, x, level, members):
