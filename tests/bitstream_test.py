@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import jax
+import known_symbols
 import numpy as np
 import pytest
 import small_codec
@@ -72,12 +73,10 @@ def test_the_device_and_the_host_agree_on_rate_and_values(other_prior):
     """The real-valued chain that is trained, and the integers that code."""
     codec = other_prior.codec
     parsed = bitstream.analyse(other_prior, _picture(128, 128))
-    symbols = {name: parsed.symbols[None].astype(np.float32) for name in ("hard", "noisy")}
-    symbols["mask"] = np.ones((1, 8, 8, 1), np.float32)
-    if codec.hyper:
-        hyper = parsed.hyper[None].astype(np.float32)
-        symbols["hyper"] = {"hard": hyper, "noisy": hyper}
-    bits = jax.jit(codec.group_bits)(other_prior.params, symbols)
+    hyper = parsed.hyper[None].astype(np.float32) if codec.hyper else None
+    hard = parsed.symbols[None].astype(np.float32)
+    symbols = known_symbols.symbols_of(codec, other_prior.params, hard, hyper)
+    bits = codec.group_bits(symbols)
     host = bitstream.estimated_bits(other_prior, parsed)
     np.testing.assert_allclose(bits, host, rtol=2e-3)
     values = bitstream._given(other_prior, parsed, codec.levels).values

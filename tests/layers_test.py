@@ -145,7 +145,7 @@ def test_the_prior_is_float32():
     assert latent["y"].dtype == latent["z"].dtype == jnp.float32
 
     def bits(params):
-        return NARROW.group_bits(params, NARROW.quantise(params, latent))
+        return NARROW.group_bits(NARROW.quantise(params, latent))
 
     assert not any(_narrow(e) for e in _equations(jax.make_jaxpr(bits)(params).jaxpr))
 

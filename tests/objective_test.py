@@ -91,7 +91,7 @@ def _classical():
         ranks, known = (np.arange(4) + 0.5) / 4, (np.arange(64) + 0.5) / 64
         targets = np.stack([np.interp(ranks, known, np.sort(column)) for column in REAL.T])
         distance = jnp.mean((jnp.sort(x_hat.T, axis=-1) - targets) ** 2)
-        rate = jnp.mean(VECTOR.rate(params, symbols, level)) / 6
+        rate = jnp.mean(VECTOR.rate(symbols, level)) / 6
         return lambda_d * jnp.mean((x_hat - X) ** 2) + lambda_p * distance + rate
 
     return jax.jit(jax.value_and_grad(loss))
@@ -178,7 +178,7 @@ def test_a_level_pays_for_its_groups_only():
     def bits(params):
         params = VECTOR.bind(params, 100.0, 1.0)
         symbols = VECTOR.quantise(params, VECTOR.analyse(params, X), noise_key)
-        return VECTOR.group_bits(params, symbols)
+        return VECTOR.group_bits(symbols)
 
     expected = np.asarray(bits(_params())).mean(0) / 6
     np.testing.assert_allclose(first["rate"], expected[0], rtol=1e-5)
@@ -212,7 +212,7 @@ def test_rounded_symbols_leave_nothing_to_chance():
         metrics = loss(params, {}, X, X, *_weights(100.0, 1.0, 2), key)[1]
         bound = VECTOR.bind(params, 100.0, 1.0)
         symbols = VECTOR.quantise(bound, VECTOR.analyse(bound, X))
-        return metrics, VECTOR.rate(bound, symbols, 2)
+        return metrics, VECTOR.rate(symbols, 2)
 
     metrics, bits = evaluate(_params(), jax.random.key(0))
     other, _ = evaluate(_params(), jax.random.key(1))
