@@ -232,7 +232,7 @@ def test_large_arrays_of_a_picture_codec_have_16_bits_before_they_are_written(tm
     )
     for name, key, kind in (
         ("params", "synthesis.klt", "F16"),
-        ("networks", "group_1.stem.weights", "I32"),
+        ("networks", "group_1.stem.weights", "I16"),
     ):
         with safetensors.safe_open(tmp_path / "codec" / f"{name}.safetensors", "np") as file:
             assert file.get_slice(key).get_dtype() == kind

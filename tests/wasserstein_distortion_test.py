@@ -90,6 +90,21 @@ def test_its_slope_leads_to_the_strength_of_the_texture(strength):
     assert np.sign(slope(strength)) == np.sign(strength - 1)
 
 
+def test_a_lattice_is_no_texture():
+    """Noise of a period of four pixels has the deviations of noise without one."""
+    source = _noise(4, 63, 63, 3)
+    noise, cell = _noise(4, 63, 63, 3, seed=1), _noise(4, 4, 4, 3, seed=2)
+    lattice = np.tile(cell, (1, 16, 16, 1))[:, :63, :63]
+    for period, factor in ((4, 2.0), (8, 2.0), (0, 0.0)):
+        module = _module(lattice=period)
+        costs = [_penalty(module, source, x[:, None]) for x in (noise, lattice)]
+        rest = [_penalty(_module(), source, x[:, None]) for x in (noise, lattice)]
+        assert costs[1] - rest[1] >= factor * (costs[0] - rest[0])
+    assert costs == rest
+    found = _penalty(_module(lattice=4), source, np.stack([noise, noise], 1))
+    assert found == pytest.approx(_penalty(_module(lattice=4), source, noise[:, None]), rel=1e-5)
+
+
 def test_brightness_is_left_to_the_distortion():
     x = _noise(1, 31, 31, 3)
     assert _penalty(_module(), x, x[:, None] + np.float32(0.25)) < 1e-6
@@ -107,6 +122,7 @@ def test_its_slope_is_finite_where_there_is_nothing_to_see():
     [
         ({"window": 2}, "perception.window must be a power of two from 4 with 3 levels"),
         ({"window": 12}, "got 12"),
+        ({"lattice": -1}, "perception.lattice must not be negative, got -1"),
         ({"floor": 0.0}, "perception.floor must be positive, got 0.0"),
         ({"features_path": "none.npz"}, "none.npz"),
     ],
@@ -118,7 +134,7 @@ def test_what_makes_no_sense_is_one_line(options, text):
 
 def test_small_crops_and_other_signals_are_one_line():
     x = _noise(1, 14, 14, 3)
-    with pytest.raises(ValueError, match="perception.window 8 needs crops of at least 15 pixels"):
+    with pytest.raises(ValueError, match="perception.lattice 0 need crops of at least 15 pixels"):
         _penalty(_module(), x, x[:, None])
     with pytest.raises(ValueError, match="is of pictures, not of a signal of kind 'vector'"):
         build.build("wasserstein_distortion", kind="vector")

@@ -15,7 +15,6 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 
 from synjax.bench import arithmetic, steps, timing
 from synjax.training import plan as planning
@@ -116,16 +115,14 @@ def forward_macs(codec):
     features = codec.grid.features(45.0, 0.0)
 
     def decode(variables, shared):
-        detail = jnp.zeros((1, *places, codec.coefficients))
-        return codec.synthesis_network.apply(variables, shared, detail, features)[0]
+        return codec.synthesis_network.apply(variables, shared, None, features)[0]
 
     def encode(variables, x):
         return codec.analysis_network.apply(variables, x, features)
 
     key = jax.random.key(0)
-    detail = jax.ShapeDtypeStruct((1, *places, codec.coefficients), "float32")
     of_encoder = jax.eval_shape(codec.analysis_network.init, key, x, features)
-    of_decoder = jax.eval_shape(codec.synthesis_network.init, key, shared, detail, features)
+    of_decoder = jax.eval_shape(codec.synthesis_network.init, key, shared, None, features)
     count = arithmetic.multiply_accumulates
     return count(encode, of_encoder, x) + count(decode, of_decoder, shared)
 

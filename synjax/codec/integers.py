@@ -2,8 +2,9 @@
 
 A real v is the integer round(v · 2^FRACTION). A layer multiplies integers with integer weights,
 adds an integer bias and shifts right with rounding; between layers activations are clipped. The
-weights of each output are scaled by a power of two with which no partial sum can reach 2^53:
-float64 matrix products are then exact, whatever the order of summation, the library or the machine.
+weights of each output are scaled by a power of two with which they have 16 bits and no partial sum
+can reach 2^53: float64 matrix products are then exact, whatever the order of summation, the library
+or the machine.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ FRACTION = 12  # binary digits of an activation behind the point
 LIMIT = 2**19  # largest magnitude of an activation
 BOUND = 2.0**51  # of all partial sums; beyond 2^53 float64 misses integers
 MAX_SHIFT = 30
+SHORT = 2.0**15 - 1  # largest weight: an artefact holds 16 bits of it
 POSITIONS = 2**12  # that one matrix product takes, which bounds memory
 
 
@@ -82,7 +84,7 @@ def layer(kernel, bias, input_fraction=FRACTION, output_fraction=FRACTION):
       output_fraction: of the output.
 
     Returns:
-      `Layer`, whose precision is that of `BOUND`.
+      `Layer`, whose precision is that of `BOUND` and `SHORT`.
 
     Raises:
       ValueError: weights that are not finite, or too large for exact sums.
@@ -95,6 +97,7 @@ def layer(kernel, bias, input_fraction=FRACTION, output_fraction=FRACTION):
     spare = BOUND - LIMIT * math.prod(kernel.shape[:-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.floor(np.log2(spare / reach))
+        shift = np.minimum(shift, np.floor(np.log2(SHORT / np.abs(kernel).max(inputs))))
     if not np.all(np.isfinite(reach)) or np.any(shift < 0):
         raise ValueError("a network of the prior has weights too large for exact integer sums")
     shift = np.minimum(shift, MAX_SHIFT)

@@ -153,7 +153,7 @@ class Codec:
         if self.rank == 0:
             return transforms.VectorSynthesis(self.synthesis_widths[0], self._hidden)
         if self.rank == 1:
-            return transforms.SoundSynthesis(self.synthesis_widths[0], self._hidden)
+            return transforms.SoundSynthesis(self.synthesis_widths[0], self.stride, self._hidden)
         return transforms.ImageSynthesis(
             self.synthesis_widths, self.channels, self.stride, self._hidden
         )
@@ -309,7 +309,7 @@ class Codec:
           {"shared": [B, *S', K + 1], "detail": [B, M, *S', E]}. Shared holds the sent groups and
           the conditional mean of the rest, in steps, and the level as a share of L, from which the
           synthesis knows which is which. Detail is in coefficients, and of vectors includes where
-          in their bins the sent values may have lain.
+          in their bins the sent values may have lain; without randomness it is None but of vectors.
         """
         values = self._expected(params, symbols, level)
         if uniforms is None:
@@ -369,7 +369,7 @@ class Codec:
         share = jnp.full((*values.shape[:-1], 1), 1.0) * (level / self.levels)
         shared = jnp.concatenate([values, share], -1)
         if noise is None:
-            own = jnp.zeros((len(shared), 1, *shared.shape[1:-1], self.coefficients))
+            own = None if self.rank else jnp.zeros((len(shared), 1, self.coefficients))
             return {"shared": shared, "detail": own}
         mean, log_sigma = self._detail_of(params, shared)
         amounts = {"params": params["synthesis"]["amount"]}
@@ -505,6 +505,8 @@ class Codec:
         mean_member, texture = self.synthesis_network.apply(
             synthesis, shared, own, params["features"]
         )
+        if texture is None:
+            return mean_member[:, None]
         if self.rank == 1:
             return mean_member[:, None] + texture
         log_gain = self._activity_of(params, mean_member, shared)

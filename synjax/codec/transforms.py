@@ -127,11 +127,11 @@ class ImageSynthesis(nn.Module):
 
     @nn.compact
     def __call__(self, shared, detail, features):
-        """shared: [B, h, w, K + 1], detail: [B, M, h, w, C·stride²], features: [F].
+        """shared: [B, h, w, K + 1], detail: [B, M, h, w, C·stride²] or None, features: [F].
 
-        Returns the mean member [B, H, W, C] and the textures [B, M, H, W, C].
+        Returns the mean member [B, H, W, C] and the textures [B, M, H, W, C], None without detail.
         """
-        latents, patch = shared.shape[-1] - 1, detail.shape[-1]
+        latents, patch = shared.shape[-1] - 1, self.channels * self.stride**2
         mean = self.param("mean", ZEROS, flat(patch))
         basis = self.param("klt", ZEROS, (patch, patch))
         deviation = self.param("deviation", nn.initializers.ones, flat(latents))
@@ -156,7 +156,9 @@ class ImageSynthesis(nn.Module):
         h = h + own.dense(space_to_depth(linear - 0.5, 4), fine, "linear_fine")
         h = own.residual(h, features, "fine")
         residual = own.out(nn.relu(h), 16 * self.channels, "out", ZEROS)
-        return linear + depth_to_space(residual, 4), depth_to_space(detail @ basis, self.stride)
+        mean_member = linear + depth_to_space(residual, 4)
+        texture = None if detail is None else depth_to_space(detail @ basis, self.stride)
+        return mean_member, texture
 
 
 class SoundAnalysis(nn.Module):
@@ -201,19 +203,21 @@ class SoundSynthesis(nn.Module):
 
     Attributes:
       width: channels of the residual network.
+      stride: samples per frame.
       hidden: how its layers are computed.
     """
 
     width: int
+    stride: int
     hidden: layers.Layers = layers.Layers()
 
     @nn.compact
     def __call__(self, shared, detail, features):
-        """shared: [B, T', K + 1], detail: [B, M, T', stride], features: [F].
+        """shared: [B, T', K + 1], detail: [B, M, T', stride] or None, features: [F].
 
-        Returns the mean member [B, T, 1] and the textures [B, M, T, 1].
+        Returns the mean member [B, T, 1] and the textures [B, M, T, 1], None without detail.
         """
-        latents, size = shared.shape[-1] - 1, detail.shape[-1]
+        latents, size = shared.shape[-1] - 1, self.stride
         mean = self.param("mean", ZEROS, flat(size))
         basis = self.param("klt", ZEROS, (size, size))
         deviation = self.param("deviation", nn.initializers.ones, flat(size))
@@ -230,7 +234,8 @@ class SoundSynthesis(nn.Module):
         residual = residual * modulation.channelwise(deviation, residual)
         linear = (jnp.pad(coefficients, missing) + residual) @ basis
         linear = linear + modulation.channelwise(mean, linear)
-        return lapped.inverse(linear), lapped.inverse(detail @ basis)
+        texture = None if detail is None else lapped.inverse(detail @ basis)
+        return lapped.inverse(linear), texture
 
 
 class VectorAnalysis(nn.Module):
