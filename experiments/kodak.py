@@ -54,11 +54,11 @@ def get_config(arg=""):
     # BSDS500 is kept as JPEG: reduced, its blocks cannot be seen.
     config.data.augment = {"scale_range": (0.5, 0.85), "recolour": 0.5}
     config.sweep.update({"lambda_d": (25.0, 43.0, 72.0, 115.0), "lambda_p": (0.0, 0.2, 1.0)})
-    texture = {"name": "wasserstein_distortion", "window": 8}
+    texture = {"name": "wasserstein_distortion", "window": 8, "lattice": 8}
     config.perception = {
         "name": "mixture",
         "terms": {"texture": texture, "patches": config.perception.to_dict()},
-        "weights": {"texture": 0.8, "patches": 0.4},
+        "weights": {"texture": 2.0, "patches": 0.8},
     }
     config.codec.update({"groups": (8, 184), "analysis_width": 64, "detail_width": 64})
     config.codec.synthesis_widths = (192, 96, 48)
@@ -100,11 +100,11 @@ def variants(config):
     lambda_p = config["sweep"]["lambda_p"]  # of all: the grid is a part of the encoder
     alone = stages | {"perception": stages["perception"] | {"members": 0}}
     least = {"stages": alone, "evaluation": evaluation | {"members": 0, "lambda_p": lambda_p[:1]}}
-    rest = {"evaluation": evaluation | {"members": 0, "lambda_p": lambda_p[1:]}}
+    rest = evaluation | {"lambda_p": lambda_p[1:]}
     found = {
         "fidelity": config | least | {"perception": {"name": "none"}},
-        "sampled": config,
-        "deterministic": config | {"stages": alone} | rest,
+        "sampled": config | {"evaluation": rest},
+        "deterministic": config | {"stages": alone, "evaluation": rest | {"members": 0}},
     }
     if weights := evaluation["lpips"]:
         trained = {"distortion": {"name": "mse_lpips", "weights": weights, "share": 0.01}}
