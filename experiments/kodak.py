@@ -58,7 +58,7 @@ def get_config(arg=""):
     config.perception = {
         "name": "mixture",
         "terms": {"texture": texture, "patches": config.perception.to_dict()},
-        "weights": {"texture": 2.0, "patches": 0.8},
+        "weights": {"texture": 1.5, "patches": 0.6},
     }
     config.codec.update({"groups": (8, 184), "analysis_width": 64, "detail_width": 64})
     config.codec.synthesis_widths = (192, 96, 48)
