@@ -314,6 +314,7 @@ class _Stack:
         self._stage, self._jobs, self._grid = stage, jobs, grid
         self._devices, self._progress = devices, progress
         self._diverged = {}  # place among the jobs -> Diverged
+        self._settled = -math.inf  # when the step before was done
 
     def advance(self, step_fn, states, saved, read, steps, seed):
         """Takes the steps, with a checkpoint of every run now and then; the final states."""
@@ -370,7 +371,9 @@ class _Stack:
     def _settle(self, index, chosen, inputs, metrics, began):
         """Records a step, and notes what is no longer finite."""
         metrics = jax.device_get(metrics)
-        seconds = time.monotonic() - began
+        # It is sent to the device while the step before runs: of that time none is its own.
+        now = time.monotonic()
+        seconds, self._settled = now - max(began, self._settled), now
         _, lambda_p, levels, _ = inputs
         means = []
         for place in self._alive():
