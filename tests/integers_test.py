@@ -71,12 +71,15 @@ def test_a_permuted_layer_gives_the_permuted_result():
 
 
 @pytest.mark.parametrize("fractions", [(12, 12), (8, 12), (12, 8)])
-def test_results_are_those_of_the_real_layer_to_half_a_unit(fractions):
+def test_results_are_those_of_the_real_layer_to_half_a_unit_and_the_weights_rounding(fractions):
     kernel, bias = RNG.normal(size=(40, 6)), RNG.normal(size=6)
     layer = integers.layer(kernel, bias, *fractions)
     x = RNG.integers(-(2**12), 2**12, (50, 40))
     real = (x / 2.0 ** fractions[0]) @ kernel + bias
-    assert np.max(np.abs(layer(x) / 2.0 ** fractions[1] - real)) <= 0.51 / 2 ** fractions[1]
+    largest = np.abs(layer.weights).max(0)
+    assert np.all(largest <= integers.SHORT) and np.all(largest >= integers.SHORT // 2)
+    of_weights = 0.5 * np.abs(x).sum(1)[:, None] / 2.0**layer.shift
+    assert np.all(np.abs(layer(x) - real * 2.0 ** fractions[1]) <= 0.51 + of_weights)
 
 
 @pytest.mark.parametrize("positions", [1, 3, 9, 44])
