@@ -100,6 +100,7 @@ def test_a_lattice_is_no_texture():
         costs = [_penalty(module, source, x[:, None]) for x in (noise, lattice)]
         rest = [_penalty(_module(), source, x[:, None]) for x in (noise, lattice)]
         assert costs[1] - rest[1] >= factor * (costs[0] - rest[0])
+        assert (costs[1] > rest[1]) == (period > 0)
     assert costs == rest
     found = _penalty(_module(lattice=4), source, np.stack([noise, noise], 1))
     assert found == pytest.approx(_penalty(_module(lattice=4), source, noise[:, None]), rel=1e-5)

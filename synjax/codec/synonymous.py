@@ -7,7 +7,8 @@ A latent is the dict {"y", "mask"}. Symbols are {"hard", "noisy", "within", "bit
 these the first three are relative to the centre that the prior predicts: the integers that are
 coded; the point where the rate is evaluated, which is the same in all but stage `fidelity`; and how
 far the value lies from its integer. Bits are the rate there, and values the integers on their
-centres, in steps: the prior's networks have been run for both, and are not run again.
+centres, in steps: the prior's networks have been run for both. They run again only for what is
+expected of groups after the first, which depends on the level.
 A completed latent is {"shared", "detail"}: what all
 members of the synset have in common (y_s and its consequences) and what is each member's own (ŷ_ε).
 The split keeps the cost of M members near that of one.
