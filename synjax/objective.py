@@ -85,8 +85,8 @@ class Objective:
 
         Returns:
           The scalar to minimise and a dict: scalars `loss` (Eq. 62), `rate` (bits/dim),
-          `distortion`, `perception`, `rate_rounded` and `detail` (where asked for), and under
-          `fake` and `context` what the critic's update needs.
+          `distortion`, `perception`, `rate_rounded` (where asked for), `detail` (where it is
+          fitted), and under `fake` and `context` what the critic's update needs.
         """
         fixed = {k: jax.lax.stop_gradient(params[k]) for k in self.frozen}
         params = self.codec.bind({**params, **fixed}, lambda_d, lambda_p)
@@ -105,9 +105,9 @@ class Objective:
         if self.rounded_rate:
             rounded = self.codec.quantise(params, self.codec.analyse(params, x))
             metrics["rate_rounded"] = self.codec.rate(rounded, level).mean() / x[0].size
-        if not self.members:
+        if not self.members and self.codec.grid.perceptual:
             # Beside Eq. 62 and touching no other parameter: the density from which ŷ_ε will be
-            # drawn is fitted to the detail itself.
+            # drawn is fitted to the detail itself. On a grid of λ_p = 0 alone none ever is.
             metrics["detail"] = self.codec.detail_bits(
                 params, symbols, x, synset[:, 0], shared, level
             )

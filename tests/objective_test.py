@@ -1,5 +1,6 @@
 """Eq. 62, and the classical objectives that it must become by configuration alone."""
 
+import dataclasses
 import functools
 
 import jax
@@ -133,6 +134,15 @@ def test_members_do_not_change_that_since_the_best_detail_is_then_none(weights):
     metrics, gradient = _evaluate(*weights, members=2)
     assert metrics["fake"].shape == (4, 2, 6)
     _assert_classical(weights, metrics, gradient, ("analysis", "synthesis"))
+
+
+def test_a_density_of_which_nothing_is_ever_drawn_is_not_fitted():
+    codec = dataclasses.replace(VECTOR, grid=modulation.Grid((100.0, 400.0)))
+    loss = objective.Objective(codec, distortion.mse, DISTANCE, 0, "rate", **LEVELS)
+    params = codec.init(jax.random.key(0, impl="rbg"), REAL)
+    total, metrics = loss(params, {}, X, REAL, *_weights(100.0, 0.0, 2), jax.random.key(0))
+    assert "detail" not in metrics
+    np.testing.assert_allclose(total, metrics["loss"])
 
 
 def test_frozen_parameters_get_no_gradient_at_all():
