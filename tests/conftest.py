@@ -16,6 +16,8 @@ import experiments
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compilation takes most of the time here, and no test is about what it optimises.
 jax.config.update("jax_disable_most_optimizations", True)
+# Small programs are kept too: the command line under test compiles the same ones again and again.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -50,7 +52,11 @@ def tiny_config():
 def environment():
     """Environment of the command line under test: it compiles as the tests do, for one cache."""
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".venv" / "jax_cache"))
-    compiles = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    compiles = {
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    }
     return os.environ | compiles | {"COLUMNS": "100"}
 
 
