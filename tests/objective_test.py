@@ -140,7 +140,8 @@ def test_a_density_of_which_nothing_is_ever_drawn_is_not_fitted():
     codec = dataclasses.replace(VECTOR, grid=modulation.Grid((100.0, 400.0)))
     loss = objective.Objective(codec, distortion.mse, DISTANCE, 0, "rate", **LEVELS)
     params = codec.init(jax.random.key(0, impl="rbg"), REAL)
-    total, metrics = loss(params, {}, X, REAL, *_weights(100.0, 0.0, 2), jax.random.key(0))
+    weights = _weights(100.0, 0.0, 2)
+    total, metrics = jax.jit(loss)(params, {}, X, REAL, *weights, jax.random.key(0))
     assert "detail" not in metrics
     np.testing.assert_allclose(total, metrics["loss"])
 
