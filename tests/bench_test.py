@@ -1,5 +1,6 @@
 """What the benchmark counts and writes; never how fast anything is."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rich.console
 
 from synjax import main
 from synjax.bench import arithmetic, comparison, grid, machine, report, settings, steps, variants
@@ -118,6 +120,14 @@ def test_tables_hold_every_column_and_say_what_is_missing():
     text = report.markdown(facts | {"parts": {"steps": rows}})
     assert "| stage | step ms | share of peak |" in text
     assert "| fidelity | 1.5 | – |" in text and "| joint | – | – |" in text
+
+
+def test_a_narrow_console_shows_columns_in_blocks_and_names_every_row_in_each():
+    rows = [{"stage": s, "precision": "float32", "step_ms": 1.5, "s": 2 * "long"} for s in "ab"]
+    console = rich.console.Console(file=io.StringIO(), width=22)
+    report.show("steps", rows, console)
+    lines = [line.split() for line in console.file.getvalue().splitlines()]
+    assert ["a,", "float32", "1.5"] in lines and ["a,", "float32", "longlong"] in lines
 
 
 def test_the_bench_writes_json_and_tables_of_the_parts_that_were_asked_for(tmp_path, capsys):

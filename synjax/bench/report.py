@@ -1,6 +1,6 @@
 """Results as tables: a Markdown file, and the same on the console."""
 
-import rich.table
+import pandas as pd
 
 MISSING = "–"
 
@@ -23,14 +23,18 @@ def markdown(results):
 
 
 def show(name, rows, console):
-    """Prints the rows of one part."""
-    shown = rich.table.Table(title=name, title_justify="left")
+    """Prints the rows of one part; on a narrow console their columns in blocks, each row named."""
     heads = headings(rows)
-    for head in heads:
-        shown.add_column(head.replace("_", " "), overflow="fold")
-    for row in rows:
-        shown.add_row(*(_text(row.get(head)) for head in heads))
-    console.print(shown)
+    others = (head for head in heads if not all(isinstance(row.get(head), str) for row in rows))
+    naming = heads[: heads.index(next(others, heads[-1]))]
+    shown = pd.DataFrame(
+        [[_text(row.get(head)) for head in heads if head not in naming] for row in rows],
+        index=[", ".join(row[head] for head in naming) for row in rows],
+        columns=[head.replace("_", " ") for head in heads if head not in naming],
+    )
+    console.print(f"\n{name}", style="bold", highlight=False)
+    text = shown.to_string(line_width=console.width)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def headings(rows):
