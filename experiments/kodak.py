@@ -13,8 +13,6 @@ One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
                    one that serves several λ_p is not as good at λ_p = 0
     sampled        decoders that draw detail: members of the synset (Eq. 62)
     deterministic  the same training without anything drawn (Eq. 66)
-    …_strong       both with a λ_p ten times as large: the far end of their curves, where all that
-                   one reconstruction can do has been done
     circular       trained on LPIPS itself, where weights are given, and so not judged by it
 
 `:tiny` is a miniature on synthetic pictures, and `:wide` has a larger codec and more steps, for a
@@ -37,7 +35,6 @@ WEBP_BD_RATE = -10.0  # %
 LPIPS_SHARE, LPIPS_COST = 0.75, 0.5  # of the fidelity decoder's; dB
 DIVERSITY = 0.2  # of the mse
 INDEPENDENT = ("energy_distance", "frechet_distance")
-STRONG, STRONG_STEPS = 10.0, 500  # of variants that are named so: on λ_p; of stage `perception`
 
 
 def get_config(arg=""):
@@ -109,22 +106,11 @@ def variants(config):
         "sampled": config | {"evaluation": rest},
         "deterministic": config | {"stages": alone, "evaluation": rest | {"members": 0}},
     }
-    if not config["name"].endswith("tiny"):
-        for name in ("sampled", "deterministic"):
-            found[f"{name}_strong"] = _strong(found[name])
     if weights := evaluation["lpips"]:
         trained = {"distortion": {"name": "mse_lpips", "weights": weights, "share": 0.01}}
         circular = {"stages": alone | {"perception": alone["perception"] | trained}}
         found["circular"] = config | least | circular | {"perception": {"name": "none"}}
     return found
-
-
-def _strong(config):
-    """The same with λ_p times `STRONG` in the loss: the grid, as part of the encoder, stays."""
-    stage = config["stages"]["perception"]
-    larger = tuple(STRONG * own for own in stage["level_lambda_p"])
-    stage = stage | {"steps": STRONG_STEPS, "level_lambda_p": larger}
-    return config | {"stages": config["stages"] | {"perception": stage}}
 
 
 def claims(table, config, workdir):
@@ -146,11 +132,6 @@ def claims(table, config, workdir):
     fidelity = rows[rows.variant == "fidelity"]
     pictures = pd.read_csv(pathlib.Path(workdir) / signals.FILE)
     found += _fidelity(fidelity, pictures, reading.classical(workdir))
-    strong = rows.variant.str.endswith("_strong")
-    rows = rows.assign(
-        variant=rows.variant.str.removesuffix("_strong"),
-        lambda_p=rows.lambda_p * np.where(strong, STRONG, 1.0),
-    )
     perceptive = rows[rows.variant.isin(("sampled", "deterministic")) & (rows.lambda_p > 0)]
     if fidelity.lpips.notna().all():
         found += _perception(fidelity, perceptive, rows[rows.variant == "circular"])

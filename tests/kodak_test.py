@@ -22,12 +22,11 @@ def _table():
     """Four rates, better than all classical codecs, with members that pay."""
     points = [("fidelity", 0.0), ("sampled", 0.0), ("circular", 0.0)]
     points += itertools.product(("sampled", "deterministic"), (0.1, 0.4))
-    points += itertools.product(("sampled_strong", "deterministic_strong"), (0.1,))
     rows = []
     for (place, lambda_d), (variant, lambda_p) in itertools.product(enumerate(LAMBDA_D), points):
-        worse = {0.0: 0.0, 0.1: 0.3, 0.4: 1.2}[lambda_p] + 2.0 * variant.endswith("_strong")
+        worse = {0.0: 0.0, 0.1: 0.3, 0.4: 1.2}[lambda_p]
         psnr = 27.0 + 1.4 * place - worse
-        drawn = variant.startswith("sampled") and lambda_p > 0
+        drawn = variant == "sampled" and lambda_p > 0
         rows.append(
             {
                 "run": f"kodak/{variant}",
@@ -88,8 +87,8 @@ def test_a_table_that_shows_all_fails_no_claim(tmp_path):
         ("all", "lpips", lambda v: v**0.5, "LPIPS at most"),
         ("fidelity", "psnr", lambda v: v + 1, "LPIPS at most"),  # nothing is near it
         ("all", "energy_distance", lambda v: 1 / v, "fall as well"),
-        ("sampled_strong", "diversity", lambda v: v / 4, "members differ"),
-        ("sampled_strong", "frechet_distance", lambda v: v**0.5, "sampling pays: frechet"),
+        ("sampled", "diversity", lambda v: v / 4, "members differ"),
+        ("sampled", "frechet_distance", lambda v: v**0.5, "sampling pays: frechet"),
     ],
 )
 def test_a_table_that_does_not_show_something_fails_that_claim(
@@ -100,17 +99,6 @@ def test_a_table_that_does_not_show_something_fails_that_claim(
     rows.loc[chosen, column] = change(rows.loc[chosen, column])
     failing = _failing(tmp_path, rows)
     assert any(named in claim for claim in failing), failing
-
-
-def test_strong_variants_differ_in_the_weight_of_perception_and_in_steps():
-    config = KODAK.get_config("").to_dict()
-    config["data"]["source"] = "folder:BSDS500"
-    found = KODAK.variants(config)
-    for name in ("sampled", "deterministic"):
-        own, strong = (found[key]["stages"]["perception"] for key in (name, f"{name}_strong"))
-        assert strong["level_lambda_p"] == tuple(10 * v for v in own["level_lambda_p"])
-        assert strong | {key: own[key] for key in ("level_lambda_p", "steps")} == own
-        assert found[name] | {"stages": 0} == found[f"{name}_strong"] | {"stages": 0}
 
 
 @pytest.fixture(scope="module")
