@@ -73,7 +73,7 @@ def explorer(runs, budget):
             view["signal"] = len(data["signals"])
         data["signals"].append(signal)
         data["views"] += views
-    notes = [] if lossless else [f"pictures are WebP of quality {QUALITY} here, lossless on disk"]
+    notes = [] if lossless else [f"Pictures are WebP of quality {QUALITY} here, lossless on disk"]
     if kept < len(groups):
         notes.append(f"{kept} of {len(groups)} test signals fit the page")
     return (data if kept else None), album.addresses, "; ".join(notes)
