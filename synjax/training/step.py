@@ -76,7 +76,7 @@ def make(objective, transformation, *, balance, decay, dual_rate=None, lambda_p_
         keys = jax.random.split(key, len(lambda_d))
         own = x, real, lambda_d, lambda_p, level, keys
         if len(lambda_d) == 1:
-            # Not by vmap: with an axis of one XLA's code for CPUs is slower: experiments/results/bench/cpu.
+            # Not by vmap: with an axis of one XLA's code for CPUs is slower (bench/cpu's README).
             found = objective(params, critic, *(leaf[0] for leaf in own), weights)
             losses, metrics = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], found)
         else:
