@@ -10,6 +10,7 @@ import numpy as np
 
 from synjax import objective as terms
 from synjax import records
+from synjax.codec import detail
 from synjax.reporting import table
 from synjax.training import checkpoint, extension, ledger, loop, mesh, state, step
 
@@ -221,6 +222,8 @@ class Trainer:
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
 
         def make(params, key):
+            if run.stage.amount is not None:
+                params = detail.starting(params, run.stage.amount)
             critic = objective.perception.init(key, self._example(run.stage))
             return state.create(params, transformation, critic, run.seed)
 

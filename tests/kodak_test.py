@@ -33,6 +33,7 @@ def _table():
                 "trial": f"ld={lambda_d:g},lp={lambda_p:g}",
                 "lambda_d": lambda_d,
                 "lambda_p": lambda_p,
+                "realism": 1.0,
                 "level": 2,
                 "status": "ok",
                 "bpp_exact": 0.12 * 1.5**place,

@@ -122,6 +122,7 @@ def test_the_hash_names_the_whole_configuration(tiny_config):
         ("stages.perception.conditions", 3, "must be a multiple|serves only 1"),
         ("stages.perception.real", "both", "must be one of"),
         ("stages.perception.members", -1, "must not be negative"),
+        ("stages.perception.amount", -0.1, "perception.amount must be finite and not negative"),
         ("codec.groups", (9,), "more than the 8"),
         ("codec.depth", 3, "codec has no setting 'depth'"),
         ("perception.slices", 3, "slices"),

@@ -280,6 +280,16 @@ def test_members_start_with_a_set_share_of_the_ideal_detail():
             np.testing.assert_allclose(share, np.full(share.shape, detail.START), rtol=1e-5)
 
 
+def test_a_stage_may_set_that_share_and_nothing_else():
+    params, codec = _bound("vector", perturbed=False), CODECS["vector"]
+    started = detail.starting(params, 0.2)
+    own = {"params": started["synthesis"]["amount"]}
+    for share in jax.jit(codec.amount_network.apply)(own, 2, params["features"]):
+        np.testing.assert_allclose(share, np.full(share.shape, 0.2), rtol=1e-5)
+    back = detail.starting(started, detail.START)
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_level_costs_the_bits_of_its_groups_and_no_more(kind):
     params = _bound(kind)

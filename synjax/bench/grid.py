@@ -60,10 +60,21 @@ def measure(plan, settings):
     """
     config = config_of(plan.config)
     plan = planning.make(config)
+    params = plan.initial_params(plan.seed)
+    timed = {stage.name: steps.make(plan, stage, params) for stage in steps.stages_of(plan)}
+
+    def seconds():
+        return {
+            name: timing.median(step, settings.repeats, steps.LEAST) for name, step in timed.items()
+        }
+
     with tempfile.TemporaryDirectory(prefix="synjax_bench_") as scratch:
+        # On both sides of the grid: a machine that is shared is another one ten minutes later.
+        before = seconds()
         grid, ticks = _train(plan, pathlib.Path(scratch, "grid"))
+        after = seconds()
         alone = 0.0
-        for row in _stages(plan, ticks, settings):
+        for row in _stages(plan, ticks, before, after):
             alone += row["steps_alone_s"]
             yield row
         beside = grid["wall_s"] - grid["start_s"] - grid["compiling_s"]
@@ -120,12 +131,11 @@ def _train(plan, directory):
     return {"wall_s": wall, "start_s": start, "compiling_s": sum(compiling)}, ticks
 
 
-def _stages(plan, ticks, settings):
+def _stages(plan, ticks, before, after):
     """A row for each stage: its steps alone, and how long they and their surroundings took."""
-    params = plan.initial_params(plan.seed)
     for stage in steps.stages_of(plan):
         names = [run.name for run in plan.runs if run.stage.name == stage.name]
-        step = timing.median(steps.make(plan, stage, params), settings.repeats, steps.LEAST)
+        step = (before[stage.name] + after[stage.name]) / 2
         within = [
             (ticks[name][-1][1] - ticks[name][0][1]) / (ticks[name][-1][0] - ticks[name][0][0])
             for name in names
@@ -135,7 +145,8 @@ def _stages(plan, ticks, settings):
             "what": f"stage {stage.name}",
             "runs": len(names),
             "steps_alone_s": round(len(names) * stage.steps * step, 2),
-            "step_alone_ms": round(1e3 * step, 2),
+            "step_alone_before_ms": round(1e3 * before[stage.name], 2),
+            "step_alone_after_ms": round(1e3 * after[stage.name], 2),
             "step_in_a_run_ms": round(1e3 * statistics.median(within), 2),
         }
 

@@ -65,7 +65,8 @@ class Detail(nn.Module):
 class Amount(nn.Module):
     """How much of what can be drawn each λ_p wants, per level and coefficient.
 
-    One is the detail of a decoder with perfect realism; stage `perception` trains it, from START.
+    One is the detail of a decoder with perfect realism; stage `perception` trains it, from START or
+    from what `starting` sets.
     At λ_p = 0 the best detail is none, and there the amounts, linear in the features that vanish,
     are zero by construction.
 
@@ -109,6 +110,13 @@ class Amount(nn.Module):
         half = nn.initializers.constant(START / 2)
         flat = modulation.by_lambda(self, name, vanishing, self.levels * channels, half)
         return flat.reshape(self.levels, channels)
+
+
+def starting(params, share):
+    """Parameters of a codec whose amounts are `share` at every λ_p but zero."""
+    synthesis = params["synthesis"]
+    amount = jax.tree.map(lambda leaf: jnp.full_like(leaf, share / 2), synthesis["amount"])
+    return {**params, "synthesis": {**synthesis, "amount": amount}}
 
 
 class Activity(nn.Module):

@@ -66,6 +66,9 @@ class Stage:
       dual_rate: see `step.ascend`; it decays as the learning rate does, to a tenth.
       distortion: of this stage alone, as `distortion.build` takes it; None for the
         configuration's.
+      amount: share of the ideal detail that the stage starts from, see `codec.detail.Amount`; None
+        starts from where the parameters are. The less it is, the more the synthesis sharpens
+        before it draws.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Stage:
     targets: dict = dataclasses.field(default_factory=dict, hash=False)
     dual_rate: float = 0.01
     distortion: str | dict | None = dataclasses.field(default=None, hash=False)
+    amount: float | None = None
 
     def __post_init__(self):
         """Raises ValueError naming the setting that makes no sense."""
@@ -114,6 +118,10 @@ class Stage:
             )
         if self.members < 0:
             raise ValueError(f"{self.name}.members must not be negative, got {self.members}")
+        if self.amount is not None and not 0 <= self.amount < math.inf:
+            raise ValueError(
+                f"{self.name}.amount must be finite and not negative, got {self.amount}"
+            )
         perception.check_real(f"{self.name}.real", self.real)
         allowed = ("none",) if self.name == "perception" else rounding.RELAXATIONS
         if self.relaxation not in allowed:
