@@ -63,8 +63,9 @@ def train(layout, tiny, workdir):
     """Trains on a layout; RuntimeError with the last line where it fails."""
     devices, processes, flags = LAYOUTS[layout]
     command = [sys.executable, "-m", "synjax.main", *arguments(tiny, workdir), *flags]
+    given = os.environ.get("XLA_FLAGS", "")
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{given} --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
     }
     with socket.socket() as free:
@@ -172,6 +173,7 @@ def main(argv):
         "python": platform.python_version(),
         "jax": jax.__version__,
         "arguments": arguments(asked.tiny, "DIR"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "bars": BARS,
         "layouts": rows,
         "missed": missed,
