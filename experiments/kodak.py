@@ -235,10 +235,13 @@ def _sampling(fidelity, perceptive):
         for own in fidelity.itertuples():
             curves = []
             for rows in (sampled, single):
-                rows = rows[rows.lambda_d == own.lambda_d].sort_values("mse")
-                mse, values = [own.mse, *rows.mse], [getattr(own, name), *rows[name]]
+                rows = rows[rows.lambda_d == own.lambda_d]
+                points = sorted(
+                    [(own.mse, getattr(own, name)), *zip(rows.mse, rows[name], strict=True)]
+                )
+                mse, values = np.transpose(points)
                 curves.append((mse, np.log(values)))
-            low, high = own.mse, min(max(mse) for mse, _ in curves)
+            low, high = own.mse, min(mse[-1] for mse, _ in curves)
             at = np.linspace(low, high, 21)[1:]
             ours, theirs = (np.interp(at, *curve) for curve in curves)
             ratios.append(float(np.exp(np.mean(ours - theirs))))
