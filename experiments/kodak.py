@@ -70,7 +70,7 @@ def get_config(arg=""):
     )
     config.stages.fidelity.update({"decay": 0.998, "checkpoint_every": 500})
     config.stages.perception.update({"steps": 1000, "level_weights": (0.2, 0.8), "decay": 0.99})
-    # From as much as perfect realism asks for, the synthesis would never learn to sharpen.
+    # From what detail starts at elsewhere the synthesis hardly learns to sharpen in so few steps.
     config.stages.perception.amount = 0.15
     config.evaluation.update({"members": 2, "levels": (2,), "realism": (0.5, 1.0)})
     if arg == "wide":

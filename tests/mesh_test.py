@@ -72,7 +72,8 @@ except ValueError as error:
 
 
 def test_rows_are_disjoint_and_complete_and_large_leaves_are_shared_where_asked(environment):
-    flags = {"XLA_FLAGS": f"{conftest.FAST_TO_COMPILE} --xla_force_host_platform_device_count=8"}
+    given = environment.get("XLA_FLAGS", "")
+    flags = {"XLA_FLAGS": f"{given} --xla_force_host_platform_device_count=8"}
     done = subprocess.run(
         [sys.executable, "-c", SHARES],
         env=environment | flags,

@@ -155,6 +155,20 @@ def test_equal_encoders_have_equal_names_and_others_have_others(tiny_config):
     assert made.run_hash(made.runs[0]) not in names
 
 
+def test_a_stage_starts_from_the_amount_of_detail_that_it_is_told(tiny_config, tmp_path):
+    asked = tiny_config()
+    asked["sweep"] |= {"lambda_d": (7.2,), "lambda_p": (50.0,)}
+    asked["stages"]["fidelity"]["steps"] = 2
+    asked["stages"]["perception"] |= {"steps": 1, "learning_rate": 1e-9, "amount": 0.2}
+    made = plan.make(asked)
+    sweep.open_workdir(tmp_path / "run", asked)
+    outcomes = sweep.Trainer(made, tmp_path / "run", lambda *_: None).train_all()
+    encoder, decoder = (outcomes[run.name].params["synthesis"]["amount"] for run in made.runs)
+    for name in ("amplitude", "sampled_weight"):
+        np.testing.assert_allclose(encoder[name], 0.4, rtol=1e-5)
+        np.testing.assert_allclose(decoder[name], 0.1, rtol=1e-5)
+
+
 def test_joint_training_after_fidelity_moves_the_encoder_too(tiny_config, tmp_path):
     asked = tiny_config()
     asked["sweep"] |= {"lambda_d": (7.2,), "lambda_p": (0.0, 50.0)}
