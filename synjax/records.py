@@ -5,6 +5,7 @@ run per stage because every stage counts its steps from zero. tensorboardX is im
 record is written, so that what only measures or reads does without it.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -43,21 +44,24 @@ class Record:
 
         Raises:
           ValueError: if the stage is no identifier, or a value is neither a number nor text.
+          OSError: the line or its events cannot be written.
         """
         from tensorboardX.proto import summary_pb2
 
+        _check_stage(stage)
         values = {name: _plain(name, value) for name, value in values.items()}
-        events = self._event_writer(stage)
         line = {"step": int(step), "stage": stage}
         line |= {name: _spell(value) for name, value in values.items()}
-        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self._file.flush()
         scalars = [
             summary_pb2.Summary.Value(tag=name, simple_value=value)
             for name, value in values.items()
             if not isinstance(value, str)
         ]
-        _add_event(events, step=int(step), summary=summary_pb2.Summary(value=scalars))
+        with self._writing():
+            events = self._event_writer(stage)
+            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            _add_event(events, step=int(step), summary=summary_pb2.Summary(value=scalars))
 
     def resume(self, step, stage):
         """Forgets what `stage` wrote at `step` or later: the run is about to write it again.
@@ -67,10 +71,15 @@ class Record:
 
         Raises:
           ValueError: if the stage is no identifier, or an earlier line is damaged.
+          OSError: the record cannot be written.
         """
+        _check_stage(stage)
+        with self._writing():
+            self._forget(step, stage)
+
+    def _forget(self, step, stage):
         from tensorboardX.proto import event_pb2
 
-        _check_stage(stage)
         lines = self._path.read_bytes().splitlines(keepends=True)
         entries = read(self._path)
         kept = [
@@ -92,10 +101,15 @@ class Record:
         _add_event(self._event_writer(stage), step=int(step), session_log=start)
 
     def close(self):
-        """Closes the record and its events; a second call does nothing."""
-        self._file.close()
-        while self._events:
-            self._events.popitem()[1].close()
+        """Closes the record and its events; a second call does nothing.
+
+        Raises:
+          OSError: what an earlier call could not write cannot be written now either.
+        """
+        with self._writing():
+            self._file.close()
+            while self._events:
+                self._events.popitem()[1].close()
 
     def __enter__(self):
         return self
@@ -103,10 +117,18 @@ class Record:
     def __exit__(self, *_):
         self.close()
 
+    @contextlib.contextmanager
+    def _writing(self):
+        """Names the record where it cannot be written: a stream's own error names no file."""
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise OSError(f"{self._path}: cannot write the record: {why}") from error
+
     def _event_writer(self, stage):
         from tensorboardX import record_writer
 
-        _check_stage(stage)
         if stage not in self._events:
             directory = self._directory / "tensorboard" / stage
             directory.mkdir(parents=True, exist_ok=True)

@@ -192,6 +192,19 @@ def test_text_is_recorded_but_is_no_event(tmp_path):
     assert (tag, step) == ("loss", 3) and math.isnan(value)
 
 
+def test_a_record_that_cannot_be_written_is_named(tmp_path):
+    record = records.Record(tmp_path)
+    record.write(0, "fidelity", {"loss": 1.0})
+    with open("/dev/full", "ab") as full:
+        record._file = full
+        named = r"record\.jsonl: cannot write the record: No space left on device"
+        with pytest.raises(OSError, match=named):
+            record.write(1, "fidelity", {"loss": 0.5})
+        with pytest.raises(OSError, match=named):
+            record.close()
+    assert len(records.read(tmp_path / "record.jsonl")) == 1
+
+
 def test_closing_twice_is_harmless(tmp_path):
     record = records.Record(tmp_path)
     record.close()
