@@ -29,8 +29,9 @@ from synjax.data import pipeline, sources
 from synjax.training import plan as planning
 
 STEPS, TINY_STEPS = 20, 3
-# By how much, relative, the loss of any step may differ, by stage; and the share of other symbols.
-BARS = {"fidelity": 1e-5, "perception": 1e-3, "symbols": 1e-5}
+# By how much, relative, the loss of any step may differ, by stage; the share of other symbols; and
+# by how much the table may, relative to the largest value of a column.
+BARS = {"fidelity": 1e-5, "perception": 1e-3, "symbols": 1e-5, "table": 1e-3}
 # name -> (devices of a process, processes, flags)
 LAYOUTS = {
     "1": (1, 1, ()),
@@ -165,7 +166,7 @@ def main(argv):
         f"{name}: {what} {row[what]:.1e} over {bar}"
         for name, row in rows.items()
         for what, bar in BARS.items()
-        if row[what] > bar
+        if row.get(what, 0) > bar  # `--tiny` has no table
     ]
     about = {
         "date": datetime.date.today().isoformat(),
