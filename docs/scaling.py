@@ -97,7 +97,7 @@ def kept(plan, stage, **options):
 
     As JAX asks for it: what a compiler fuses is not kept, and there is workspace beside it.
     """
-    codec = dataclasses.replace(plan.codec, **options)
+    codec = dataclasses.replace(plan.codec_of(stage), **options)
     objective = dataclasses.replace(plan.objective(stage, np.eye(codec.coefficients)), codec=codec)
     x = _spec(TRACED, stage.crop, stage.crop, codec.channels)
 

@@ -105,9 +105,9 @@ class Objective:
         if self.rounded_rate:
             rounded = self.codec.quantise(params, self.codec.analyse(params, x))
             metrics["rate_rounded"] = self.codec.rate(rounded, level).mean() / x[0].size
-        if not self.members and self.codec.grid.perceptual:
+        if not self.members and self.codec.detail_width and "detail" not in self.frozen:
             # Beside Eq. 62 and touching no other parameter: the density from which ŷ_ε will be
-            # drawn is fitted to the detail itself. On a grid of λ_p = 0 alone none ever is.
+            # drawn is fitted to the detail itself.
             metrics["detail"] = self.codec.detail_bits(
                 params, symbols, x, synset[:, 0], shared, level
             )

@@ -10,7 +10,7 @@ import numpy as np
 
 from synjax import objective as terms
 from synjax import records
-from synjax.codec import detail
+from synjax.codec import detail, start
 from synjax.reporting import table
 from synjax.training import checkpoint, extension, ledger, loop, mesh, state, step
 
@@ -164,12 +164,12 @@ class Trainer:
                     directory, checkpoint.steps_done(directory / "checkpoints"), stage
                 )
         for run, parent in zip(runs, parents, strict=True):
-            start = run.seed, run.lambda_d
-            if start not in self._initial and (parent is None or not self._initial):
-                self._initial[start] = (
-                    self._plan.blank_params(run.lambda_d)
+            begin = run.seed, run.lambda_d
+            if begin not in self._initial and (parent is None or not self._initial):
+                self._initial[begin] = (
+                    start.blank(self._plan.codec_of(stage))
                     if self._only_read
-                    else self._plan.initial_params(*start)
+                    else self._plan.initial_params(*begin, stage)
                 )
         initial = [
             self._initial_state(run, parent) for run, parent in zip(runs, parents, strict=True)
@@ -217,7 +217,10 @@ class Trainer:
 
     def _initial_state(self, run, parent):
         """The state before a run's first step, of numpy arrays."""
-        params = self._initial[run.seed, run.lambda_d] if parent is None else parent.params
+        if parent is None:
+            params = self._initial[run.seed, run.lambda_d]
+        else:
+            params = start.serving(self._plan.codec_of(run.stage), parent.params)
         _, transformation, objective = self._stage(run.stage)
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
 

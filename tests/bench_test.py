@@ -74,15 +74,15 @@ def plan():
 
 
 def test_stacked_trials_train_as_each_does_alone_and_cost_as_much_arithmetic(plan):
-    stage, params = plan.runs[0].stage, plan.initial_params(0)
-    alone, two = (steps.make(plan, stage, params, stacked) for stacked in (1, 2))
+    alone, two = (steps.make(plan, plan.runs[0].stage, stacked) for stacked in (1, 2))
     assert two.macs == 2 * alone.macs > 0
     assert two.images == 2 * alone.images
     for _ in range(2):
         alone()
         two()
     of_first = [jax.tree.map(lambda leaf: leaf[0], step.state.params) for step in (alone, two)]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 1e-6), *of_first)
+    # Adam makes a step of 3e-4 of a gradient that is but rounding: a tenth of two such is noise.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-4, 6e-5), *of_first)
     moved = jax.tree.map(lambda leaf: float(abs(leaf[0] - leaf[1]).max()), two.state.params)
     assert max(jax.tree.leaves(moved)) > 0  # the trials have their own λ's
 

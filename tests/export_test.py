@@ -76,7 +76,7 @@ def _step(made, stage, stacked):
     critic = jax.eval_shape(lambda key: objective.perception.init(key, x), jax.random.key(0))
     initial = jax.eval_shape(
         lambda params, critic: state.create(params, transformation, critic, 0),
-        _params(made.codec),
+        _params(made.codec_of(stage)),
         critic,
     )
     initial = jax.tree.map(lambda leaf: _spec(stacked, *leaf.shape, dtype=leaf.dtype), initial)

@@ -15,6 +15,7 @@ import pytest
 import rich.console
 
 from synjax import run, sweep
+from synjax.codec import start
 from synjax.evaluation import evaluate
 from synjax.reporting import progress, table
 from synjax.training import checkpoint, interruption, loop, plan
@@ -52,10 +53,11 @@ def compiled_once():
             steps[key] = compiled(objective, stage, devices)
         return steps[key]
 
-    def once(self, seed, lambda_d):
-        if (self.codec, seed, lambda_d) not in initial:
-            initial[self.codec, seed, lambda_d] = initial_params(self, seed, lambda_d)
-        return initial[self.codec, seed, lambda_d]
+    def once(self, seed, lambda_d, stage):
+        key = (self.codec_of(stage), seed, lambda_d)
+        if key not in initial:
+            initial[key] = initial_params(self, seed, lambda_d, stage)
+        return initial[key]
 
     patch.setattr(loop, "compiled", shared)
     patch.setattr(plan.Plan, "initial_params", once)
@@ -186,6 +188,7 @@ def test_encoder_prior_and_detail_do_not_change_in_the_perception_stage(uninterr
         encoder, decoder = (
             uninterrupted[1][name].params for name in (trial.encoder, trial.decoder)
         )
+        encoder = start.serving(made.codec, encoder)
         for key in ("analysis", "prior", "detail"):
             jax.tree.map(np.testing.assert_array_equal, encoder[key], decoder[key])
         moved = [

@@ -136,9 +136,12 @@ def test_members_do_not_change_that_since_the_best_detail_is_then_none(weights):
     _assert_classical(weights, metrics, gradient, ("analysis", "synthesis"))
 
 
-def test_a_density_of_which_nothing_is_ever_drawn_is_not_fitted():
-    codec = dataclasses.replace(VECTOR, grid=modulation.Grid((100.0, 400.0)))
-    loss = objective.Objective(codec, distortion.mse, DISTANCE, 0, "rate", **LEVELS)
+@pytest.mark.parametrize(
+    ("changes", "frozen"), [({"detail_width": 0}, ()), ({}, ("detail",))], ids=["none", "frozen"]
+)
+def test_a_density_that_is_not_there_or_not_trained_is_not_fitted(changes, frozen):
+    codec = dataclasses.replace(VECTOR, **changes)
+    loss = objective.Objective(codec, distortion.mse, DISTANCE, 0, "rate", **LEVELS, frozen=frozen)
     params = codec.init(jax.random.key(0, impl="rbg"), REAL)
     weights = _weights(100.0, 0.0, 2)
     total, metrics = jax.jit(loss)(params, {}, X, REAL, *weights, jax.random.key(0))

@@ -9,6 +9,7 @@ import pytest
 import rich.console
 
 from synjax import run, sweep
+from synjax.codec import start
 from synjax.reporting import table
 from synjax.training import checkpoint, loop, plan
 
@@ -145,7 +146,9 @@ def test_a_column_that_cannot_be_served_is_refused(column, changes, message):
 
 def test_equal_encoders_have_equal_names_and_others_have_others(tiny_config):
     names = set()
-    for change in ({}, {"perception": {"name": "none"}}, {"distortion": "mse"}):
+    grids = [tiny_config()["sweep"] | {"lambda_p": asked} for asked in ((0.0,), (3.0, 8.0))]
+    changes = [{}, {"perception": {"name": "none"}}, {"distortion": "mse"}]
+    for change in (*changes, *({"sweep": grid} for grid in grids)):
         made = plan.make(tiny_config() | change)
         names.add(made.run_hash(made.runs[0]))
     assert len(names) == 1
@@ -153,6 +156,33 @@ def test_equal_encoders_have_equal_names_and_others_have_others(tiny_config):
     other["stages"]["fidelity"]["steps"] += 1
     made = plan.make(other)
     assert made.run_hash(made.runs[0]) not in names
+
+
+def test_an_encoder_serves_decoders_of_any_lambda_p(tiny_config, tmp_path):
+    """What it learns does not depend on them, and each of them starts where it ended."""
+    found = []
+    for lambda_p in ((0.0,), (2.0, 50.0)):
+        asked = tiny_config("photos")
+        asked["sweep"] |= {"lambda_p": lambda_p}
+        asked["stages"]["fidelity"] |= {"steps": 2, "checkpoint_every": 2}
+        asked["stages"]["perception"] |= {"steps": 1, "learning_rate": 1e-12}
+        made = plan.make(asked)
+        workdir = sweep.open_workdir(tmp_path / str(len(found)), asked)
+        outcomes = sweep.Trainer(made, workdir, lambda *_: None).train_all()
+        encoder, decoder = (outcomes[run.name].params for run in made.runs)
+        found.append(encoder)
+        codec, x = made.codec, made.examples()[:1]
+        for point in ((25.0, lambda_p[-1]), (200.0, 0.0)):
+            params = codec.bind(decoder, *point)
+            mean = codec.quantise(params, codec.analyse(params, x))
+            x_hat = codec.synthesise(params, codec.complete(params, mean, 2))
+            codec_of = made.codec_of(made.runs[0].stage)
+            own = codec_of.bind(encoder, point[0], 0.0)
+            symbols = codec_of.quantise(own, codec_of.analyse(own, x))
+            np.testing.assert_array_equal(symbols["hard"], mean["hard"])
+            same = codec_of.synthesise(own, codec_of.complete(own, symbols, 2))
+            np.testing.assert_allclose(x_hat, same, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, *found)
 
 
 def test_a_stage_starts_from_the_amount_of_detail_that_it_is_told(tiny_config, tmp_path):
@@ -164,8 +194,8 @@ def test_a_stage_starts_from_the_amount_of_detail_that_it_is_told(tiny_config, t
     sweep.open_workdir(tmp_path / "run", asked)
     outcomes = sweep.Trainer(made, tmp_path / "run", lambda *_: None).train_all()
     encoder, decoder = (outcomes[run.name].params["synthesis"]["amount"] for run in made.runs)
+    assert not encoder  # it knows no λ_p
     for name in ("amplitude", "sampled_weight"):
-        np.testing.assert_allclose(encoder[name], 0.4, rtol=1e-5)
         np.testing.assert_allclose(decoder[name], 0.1, rtol=1e-5)
 
 
@@ -180,6 +210,7 @@ def test_joint_training_after_fidelity_moves_the_encoder_too(tiny_config, tmp_pa
     sweep.open_workdir(tmp_path / "run", asked)
     outcomes = sweep.Trainer(made, tmp_path / "run", lambda *_: None).train_all()
     first, last = (outcomes[run.name].params for run in made.runs[:2])
+    first = start.serving(made.codec, first)
     for part in ("analysis", "prior", "synthesis"):
         leaves = zip(jax.tree.leaves(first[part]), jax.tree.leaves(last[part]), strict=True)
         assert any(np.any(before != after) for before, after in leaves), part

@@ -38,9 +38,9 @@ def config_of(config):
     """
     one = {"level_weights": (1.0,), "level_lambda_d": (1.0,), "level_lambda_p": (1.0,)}
     one |= {"batch": BATCH, "crop": CROP, "conditions": 1}
-    stages = {name: stage | one for name, stage in config["stages"].items()}
+    stages = {name: stage | one | {"members": 0} for name, stage in config["stages"].items()}
     codec = {"groups": (LATENTS,), "hyper": 0, "context": False, "stride": 16} | WIDTHS
-    # Of λ_p = 0 alone, and told so: no detail is ever drawn, as in FactorizedPrior.
+    codec |= {"detail_width": 0}  # none is ever drawn, as in FactorizedPrior
     sweep = {"lambda_d": (45.0,), "lambda_p": (0.0,), "also": ()}
     sweep |= {"encoders": "conditioned", "decoders": "conditioned"}
     return config | {
@@ -48,7 +48,7 @@ def config_of(config):
         "stages": stages,
         "seeds": (0,),
         "sweep": config["sweep"] | sweep,
-        "evaluation": config["evaluation"] | {"realism": (1.0,)},
+        "evaluation": config["evaluation"] | {"realism": (1.0,), "members": 0},
     }
 
 
@@ -70,8 +70,8 @@ def measure(plan, settings):
         raise ValueError("the comparison is of pictures: give --config=configs/photos.py")
     other = _Other(settings.compressai) if _has_compressai(settings.compressai) else None
     plan = planning.make(config_of(plan.config))
-    params = plan.initial_params(plan.seed)
-    step = steps.make(plan, plan.runs[0].stage, params)
+    step = steps.make(plan, plan.runs[0].stage)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(step.state.params))
     ours, theirs = [], []
     for _ in range(settings.repeats + 1):
         ours += timing.seconds(step, CALLS)
@@ -82,7 +82,7 @@ def measure(plan, settings):
         "library": f"jax {jax.__version__}",
         "batch": f"{BATCH} x {CROP} x {CROP}",
         "GMAC": round(forward_macs(plan.codec) / 1e9, 3),
-        "parameters_million": round(sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6, 2),
+        "parameters_million": round(parameters / 1e6, 2),
         "step_ms": round(1e3 * statistics.median(ours), 1),
         "images_per_s": round(BATCH / statistics.median(ours), 3),
     }

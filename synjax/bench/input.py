@@ -16,14 +16,13 @@ def measure(plan, settings):
     Yields:
       A row for each stage: a dict for JSON. An example is a crop of a picture, or a vector.
     """
-    params = plan.initial_params(plan.seed)
     for stage in steps.stages_of(plan):
         read = loop.batches(
             plan.source, stage, plan.config["data"]["augment"], plan.seed, 0, mesh.make()
         )
         batch = timing.median(lambda r=read: [next(r) for _ in range(COUNT)], settings.repeats)
         batch /= COUNT
-        step = timing.median(steps.make(plan, stage, params), settings.repeats, steps.LEAST)
+        step = timing.median(steps.make(plan, stage), settings.repeats, steps.LEAST)
         yield {
             "stage": stage.name,
             "batch": stage.batch,

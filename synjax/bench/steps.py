@@ -57,23 +57,23 @@ class Step:
         jax.block_until_ready((self.state, metrics))
 
 
-def make(plan, stage, params, stacked=1):
+def make(plan, stage, stacked=1):
     """The compiled step of a stage; arguments as `lower`."""
-    return lower(plan, stage, params, stacked).compile()
+    return lower(plan, stage, stacked).compile()
 
 
-def lower(plan, stage, params, stacked=1):
+def lower(plan, stage, stacked=1):
     """The step of a stage, not yet compiled.
 
     Args:
       plan: `training.plan.Plan`.
       stage: `loop.Stage`, one of the plan's.
-      params: to start from.
       stacked: trials that one call works on; more than one needs one condition a step.
 
     Returns:
       `Step`.
     """
+    params = plan.initial_params(plan.seed, stage=stage)
     objective = plan.objective(stage, np.asarray(params["synthesis"]["klt"]))
     devices = mesh.make(stack=stacked)
     function, transformation = loop.compiled(objective, stage, devices)
@@ -136,9 +136,8 @@ def measure(plan, settings):
                     yield case | {"remark": f"the codec has no setting {variants.COMPUTE!r}"}
                     continue
                 varied = planning.make(config)
-                params = varied.initial_params(varied.seed)
                 for stage in stages_of(varied):
-                    step = lower(varied, stage, params, stacked)
+                    step = lower(varied, stage, stacked)
                     found.append(({"stage": stage.name} | case, pool.submit(step.compile)))
         for case, step in found:
             yield case | row(step.result(), precision, settings.repeats)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from synjax.codec import chain, klt, transforms
+from synjax.codec import chain, detail, klt, transforms
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -32,6 +32,42 @@ def statistics_of(codec, x):
     with jax.ensure_compile_time_eval():  # so that shapes can be asked for with `jax.eval_shape`
         patches = transforms.to_blocks(x, codec)
     return klt.transform(np.asarray(patches).reshape(-1, codec.coefficients))
+
+
+@functools.cache
+def _shapes(codec):
+    size = codec.coefficients
+    sample = np.zeros(size), np.eye(size), np.ones(size)
+    return jax.eval_shape(lambda key: params(codec, key, sample), jax.random.key(0))
+
+
+def blank(codec):
+    """Zeros of the shapes of `params`, numpy arrays: reads no data and compiles nothing."""
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), _shapes(codec))
+
+
+def serving(codec, encoder):
+    """Parameters for every λ_p of a codec, from those that were trained at λ_p = 0 alone.
+
+    Every λ_p starts where λ_p = 0 is: the features that it adds have rows of zeros. Of the detail
+    that it then draws there is `detail.START` of the ideal.
+
+    Args:
+      codec: `synonymous.Codec`.
+      encoder: parameters of the same codec on a grid of λ_p = 0 alone.
+
+    Returns:
+      As `params`, numpy arrays.
+    """
+    own = blank(codec)
+    synthesis = encoder["synthesis"] | {"amount": own["synthesis"]["amount"]}
+
+    def widened(leaf, zeros):
+        zeros[tuple(map(slice, leaf.shape))] = leaf
+        return zeros
+
+    whole = jax.tree.map(widened, encoder | {"synthesis": synthesis}, own)
+    return detail.starting(whole, detail.START)
 
 
 def params(codec, key, sample):
@@ -94,12 +130,14 @@ def params(codec, key, sample):
             leaves["log_scale"] = rows(np.log(0.3 * own_steps + 0.05))
         prior[part.name] = leaves
 
-    statistics = drawn(codec.detail_network, shared, features)
-    # Reverse water-filling: the error of a coefficient is the water level where it is coded.
-    water = np.minimum(variances[None], step**2 / 12)
-    statistics["log_sigma"] = rows(0.5 * np.log(water + 1e-8))
-    details = {"statistics": statistics}
-    if codec.rank == 2:
-        details["activity"] = drawn(codec.activity_network, example, jnp.ones((1, 1, 1, 1)))
+    details = {}
+    if codec.detail_width:
+        statistics = drawn(codec.detail_network, shared, features)
+        # Reverse water-filling: the error of a coefficient is the water level where it is coded.
+        water = np.minimum(variances[None], step**2 / 12)
+        statistics["log_sigma"] = rows(0.5 * np.log(water + 1e-8))
+        details["statistics"] = statistics
+        if codec.rank == 2:
+            details["activity"] = drawn(codec.activity_network, example, jnp.ones((1, 1, 1, 1)))
     started = {"analysis": analysis, "prior": prior, "detail": details, "synthesis": synthesis}
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), started)

@@ -43,7 +43,8 @@ class Codec:
       groups: channels of each latent group; L = len(groups), K = sum(groups).
       grid: the λ's that one set of parameters serves.
       analysis_width, synthesis_widths, prior_width, detail_width: channels of the networks;
-        sounds and vectors use the first of `synthesis_widths`.
+        sounds and vectors use the first of `synthesis_widths`. A `detail_width` of 0 is for codecs
+        that never draw detail: nothing is fitted then, and there are no members.
       stride: pixels per latent position along each spatial axis, samples per frame of a sound.
       hyper: channels of a hyper-latent that is sent with the first group and from which all are
         predicted; 0 for none. With it and one group this is a mean-scale hyperprior (Minnen et al.
@@ -97,6 +98,8 @@ class Codec:
                 "codec.hyper must not be negative and is for pictures, codec.context for pictures "
                 f"and sounds, got {self.hyper} and {self.context}"
             )
+        if self.detail_width < 0:
+            raise ValueError(f"codec.detail_width must not be negative, got {self.detail_width}")
         if self.compute not in layers.COMPUTE:
             raise ValueError(
                 f"codec.compute is {self.compute!r}, must be one of {', '.join(layers.COMPUTE)}"

@@ -126,7 +126,8 @@ class Plan:
         depends = {"data": data, "distortion": self.config["distortion"]}
         if fingerprint := getattr(self.source, "fingerprint", None):  # of files that may change
             depends |= {"contents": fingerprint}
-        depends |= {"codec": repr(self.codec), "stage": stage, "targets": sorted(run.stage.targets)}
+        codec = repr(self.codec_of(run.stage))
+        depends |= {"codec": codec, "stage": stage, "targets": sorted(run.stage.targets)}
         if self.codec.compute != "float32":  # what is not said has the name it always had
             depends |= {"compute": self.codec.compute}
         served = [dataclasses.replace(condition, name="") for condition in run.conditions]
@@ -167,26 +168,27 @@ class Plan:
         )
         return next(read)
 
-    def initial_params(self, seed, lambda_d=None):
+    def codec_of(self, stage):
+        """The codec as a stage trains it: `fidelity` knows no λ_p, so that its encoder depends on
+        none and serves sweeps over any.
+        """
+        if stage.name != "fidelity":
+            return self.codec
+        own = dataclasses.replace(self.codec.grid, lambda_p=(0.0,))
+        return dataclasses.replace(self.codec, grid=own)
+
+    def initial_params(self, seed, lambda_d=None, stage=None):
         """Parameters before training, from the KLT of `examples`.
 
         Args:
           seed: of what is drawn.
           lambda_d: all that the parameters serve, a tuple; None for those of the first run.
+          stage: `loop.Stage` that trains them; None for parameters that serve every λ_p.
         """
-        return start.params(self._serving(lambda_d), jax.random.key(seed), self._sample)
-
-    def blank_params(self, lambda_d=None):
-        """Zeros of the shapes of `initial_params`: reads no data and compiles nothing."""
-        codec = self._serving(lambda_d)
-        size = codec.coefficients
-        sample = np.zeros(size), np.eye(size), np.ones(size)
-        shapes = jax.eval_shape(lambda key: start.params(codec, key, sample), jax.random.key(0))
-        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
-
-    def _serving(self, lambda_d):
-        own = dataclasses.replace(self.codec.grid, lambda_d=lambda_d or self.runs[0].lambda_d)
-        return dataclasses.replace(self.codec, grid=own)
+        codec = self.codec if stage is None else self.codec_of(stage)
+        own = dataclasses.replace(codec.grid, lambda_d=lambda_d or self.runs[0].lambda_d)
+        codec = dataclasses.replace(codec, grid=own)
+        return start.params(codec, jax.random.key(seed), self._sample)
 
     @functools.cached_property
     def _sample(self):
@@ -215,7 +217,7 @@ class Plan:
                 **options,
             )
         return objective.Objective(
-            codec=self.codec,
+            codec=self.codec_of(stage),
             distortion=distortion.build(stage.distortion or self.config["distortion"]),
             perception=perception,
             members=stage.members,
@@ -341,6 +343,11 @@ def _check_stages(stages, codec, source, config):
     if tuple(stages) not in allowed:
         raise ValueError(f"stages are {tuple(stages)}, must be one of {allowed}")
     for stage in stages.values():
+        if stage.members and not codec.detail_width:
+            raise ValueError(
+                f"stages.{stage.name}.members must be 0 where codec.detail_width is: no detail is "
+                f"there to be drawn, got {stage.members}"
+            )
         for name in ("level_weights", "level_lambda_d", "level_lambda_p"):
             if len(getattr(stage, name)) != codec.levels:
                 raise ValueError(
