@@ -225,8 +225,10 @@ class Trainer:
         critic_key = step.key_for(run.seed, 0, step.Purpose.INIT)
 
         def make(params, key):
-            if run.stage.amount is not None:
-                params = detail.starting(params, run.stage.amount)
+            # A stage that draws nothing trains no amount, and none is left to who draws later.
+            amount = run.stage.amount if run.stage.members else 0.0
+            if amount is not None:
+                params = detail.starting(params, amount)
             critic = objective.perception.init(key, self._example(run.stage))
             return state.create(params, transformation, critic, run.seed)
 

@@ -412,3 +412,14 @@ def test_a_halo_that_is_too_small_would_be_seen(artefact, monkeypatch):
     monkeypatch.setattr(padding, "window", lambda rank: 128)
     monkeypatch.setattr(rendering, "halo", lambda codec: 0)
     assert np.abs(rendering.analyse(artefact, x)["y"] - y).max() > 1e-2
+
+
+def test_members_of_a_codec_without_detail_are_its_one_reconstruction():
+    codec = dataclasses.replace(CODEC, detail_width=0)
+    x = small_codec.colour_picture(48, 32)
+    params = codec.init(jax.random.key(0, impl="rbg"), small_codec.colour_picture(512, 512)[None])
+    artefact = bitstream.make(codec, params, 100.0, 1.0)
+    stream = bitstream.encode(artefact, x)
+    one, two = (bitstream.decode(artefact, stream, members=members) for members in (0, 2))
+    np.testing.assert_array_equal(two, np.concatenate([one, one]))
+    assert np.mean((one - x) ** 2) < 0.01

@@ -9,7 +9,7 @@ import pytest
 import rich.console
 
 from synjax import run, sweep
-from synjax.codec import start
+from synjax.codec import bitstream, start
 from synjax.reporting import table
 from synjax.training import checkpoint, loop, plan
 
@@ -185,18 +185,29 @@ def test_an_encoder_serves_decoders_of_any_lambda_p(tiny_config, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, *found)
 
 
-def test_a_stage_starts_from_the_amount_of_detail_that_it_is_told(tiny_config, tmp_path):
+@pytest.mark.parametrize(("members", "amount"), [(2, 0.2), (0, 0.0)])
+def test_a_stage_starts_from_the_amount_of_detail_that_it_is_told(
+    tiny_config, tmp_path, members, amount
+):
+    """Without members from none, so that nothing untrained is drawn from its decoder."""
     asked = tiny_config()
     asked["sweep"] |= {"lambda_d": (7.2,), "lambda_p": (50.0,)}
     asked["stages"]["fidelity"]["steps"] = 2
     asked["stages"]["perception"] |= {"steps": 1, "learning_rate": 1e-9, "amount": 0.2}
+    asked["stages"]["perception"]["members"] = asked["evaluation"]["members"] = members
+    asked["perception"]["unbiased"] = bool(members)
     made = plan.make(asked)
     sweep.open_workdir(tmp_path / "run", asked)
     outcomes = sweep.Trainer(made, tmp_path / "run", lambda *_: None).train_all()
     encoder, decoder = (outcomes[run.name].params["synthesis"]["amount"] for run in made.runs)
     assert not encoder  # it knows no λ_p
     for name in ("amplitude", "sampled_weight"):
-        np.testing.assert_allclose(decoder[name], 0.1, rtol=1e-5)
+        np.testing.assert_allclose(decoder[name], amount / 2, rtol=1e-5)
+    if not members:
+        artefact = bitstream.make(made.codec, outcomes[made.runs[-1].name].params, 7.2, 50.0)
+        stream = bitstream.encode(artefact, made.examples()[:64])
+        one, two = (bitstream.decode(artefact, stream, members=m) for m in (0, 2))
+        np.testing.assert_array_equal(two, np.broadcast_to(one, two.shape))
 
 
 def test_joint_training_after_fidelity_moves_the_encoder_too(tiny_config, tmp_path):

@@ -203,8 +203,8 @@ def render(artefact, parsed, members=1, first=0, level=None, realism=1.0):
         x = rendering.render(artefact, shape, sent, values, level, own)
         return samples.from_codec(parsed.shape, x)
 
-    if members == 0:
-        return rendered([])
+    if members == 0 or not codec.detail_width:  # whose members are all the same
+        return np.repeat(rendered([]), max(members, 1), axis=0)
     key = addresses.checksum(sent)
     synset = np.empty((members, *parsed.shape), np.float32)
     for done in range(0, members, MEMBERS_PER_CALL):

@@ -68,7 +68,7 @@ class Stage:
         configuration's.
       amount: share of the ideal detail that the stage starts from, see `codec.detail.Amount`; None
         starts from where the parameters are. The less it is, the more the synthesis sharpens
-        before it draws.
+        before it draws. Without members it is zero.
     """
 
     name: str
