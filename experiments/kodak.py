@@ -13,6 +13,8 @@ One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
                    one that serves several λ_p is not as good at λ_p = 0
     sampled        decoders that draw detail: members of the synset (Eq. 62)
     deterministic  the same training without anything drawn (Eq. 66)
+    texture        nothing drawn either, and of the perception terms only those that compare windows
+                   of eight pixels whatever their contrast; trained longer, for little distortion
     circular       trained on LPIPS itself, where weights are given, and so not judged by it
 
 `:tiny` is a miniature on synthetic pictures, and `:wide` has a larger codec and more steps, for a
@@ -34,6 +36,10 @@ OVER_JPEG = 1.5  # dB
 WEBP_BD_RATE = -10.0  # %
 LPIPS_SHARE, LPIPS_COST = 0.75, 0.5  # of the fidelity decoder's; dB
 DIVERSITY = 0.2  # of the mse
+# `texture`: its own λ_p, weights of the perception terms, and steps.
+TEXTURE_LAMBDA_P = (0.12, 0.17)
+TEXTURE_WEIGHTS = {"texture": 1.5, "patches": 0.6}
+TEXTURE_STEPS = 2000
 INDEPENDENT = ("energy_distance", "frechet_distance")
 
 
@@ -53,7 +59,7 @@ def get_config(arg=""):
     config.data.source = ""  # by flag
     # BSDS500 is kept as JPEG: reduced, its blocks cannot be seen.
     config.data.augment = {"scale_range": (0.5, 0.85), "recolour": 0.5}
-    config.sweep.update({"lambda_d": (25.0, 43.0, 72.0, 115.0), "lambda_p": (0.0, 0.04, 5.0)})
+    config.sweep.update({"lambda_d": (25.0, 43.0, 72.0, 115.0), "lambda_p": (0.0, 5.0)})
     texture = {"name": "wasserstein_distortion", "window": 8, "lattice": 8}
     # Faint textures count like strong ones in `texture`, and as what they are in `contrast`.
     contrast = {"name": "wasserstein_distortion", "window": 32, "floor": 1.0}
@@ -72,7 +78,7 @@ def get_config(arg=""):
     config.stages.perception.update({"steps": 1000, "level_weights": (0.2, 0.8), "decay": 0.99})
     # From what detail starts at elsewhere the synthesis hardly learns to sharpen in so few steps.
     config.stages.perception.amount = 0.15
-    config.evaluation.update({"members": 2, "levels": (2,), "realism": (0.5, 1.0)})
+    config.evaluation.update({"members": 2, "levels": (2,), "realism": (0.25, 0.5, 0.75, 1.0)})
     if arg == "wide":
         config.name = "kodak_wide"
         config.codec.update(
@@ -101,22 +107,50 @@ def variants(config):
             "train and val (github.com/BIDS/BSDS500), and --config.data.test=folder:DIR with "
             "Kodak's 24 pictures (r0k.us/graphics/kodak)"
         )
-    stages, evaluation = config["stages"], config["evaluation"]
-    lambda_p = config["sweep"]["lambda_p"]  # of all: the grid is a part of the encoder
-    alone = stages | {"perception": stages["perception"] | {"members": 0}}
-    zero = {"members": 0, "lambda_p": lambda_p[:1], "realism": (1.0,)}
-    least = {"stages": alone, "evaluation": evaluation | zero}
-    rest = evaluation | {"lambda_p": lambda_p[1:]}
+    evaluation = config["evaluation"]
+    rest = evaluation | {"lambda_p": config["sweep"]["lambda_p"][1:]}
     found = {
-        "fidelity": config | least | {"perception": {"name": "none"}},
+        "fidelity": _measured_alone(config, (0.0,), perception={"name": "none"}),
         "sampled": config | {"evaluation": rest},
-        "deterministic": config | {"stages": alone, "evaluation": rest | {"members": 0}},
+        "deterministic": _single(config) | {"evaluation": rest | {"members": 0}},
+        "texture": _texture(config),
     }
     if weights := evaluation["lpips"]:
         trained = {"distortion": {"name": "mse_lpips", "weights": weights, "share": 0.01}}
-        circular = {"stages": alone | {"perception": alone["perception"] | trained}}
-        found["circular"] = config | least | circular | {"perception": {"name": "none"}}
+        trained["steps"] = config["stages"]["perception"]["steps"] // 2  # slow ones, at one λ_p
+        found["circular"] = _measured_alone(config, (0.0,), trained, perception={"name": "none"})
     return found
+
+
+def _single(config, changes=()):
+    """One reconstruction in place of members, and changes of the stage that trains it."""
+    stage = config["stages"]["perception"] | {"members": 0} | dict(changes)
+    return config | {"stages": config["stages"] | {"perception": stage}}
+
+
+def _measured_alone(config, lambda_p, changes=(), **others):
+    """One reconstruction of decoders of their own λ_p, trained for the levels that are measured."""
+    weights = enumerate(config["stages"]["perception"]["level_weights"], start=1)
+    levels = config["evaluation"]["levels"]
+    kept = {"level_weights": tuple(w if k in levels or not levels else 0.0 for k, w in weights)}
+    own = {
+        "sweep": config["sweep"] | {"lambda_p": lambda_p},
+        "evaluation": config["evaluation"] | {"members": 0, "realism": (1.0,)},
+    }
+    return _single(config, kept | dict(changes)) | own | others
+
+
+def _texture(config):
+    if _is_miniature(config):
+        return _measured_alone(config, TEXTURE_LAMBDA_P[:1])
+    terms = {name: config["perception"]["terms"][name] for name in TEXTURE_WEIGHTS}
+    perception = config["perception"] | {"terms": terms, "weights": TEXTURE_WEIGHTS}
+    changes = {"steps": TEXTURE_STEPS}
+    return _measured_alone(config, TEXTURE_LAMBDA_P, changes, perception=perception)
+
+
+def _is_miniature(config):
+    return config["name"].endswith("tiny")
 
 
 def claims(table, config, workdir):
@@ -130,7 +164,7 @@ def claims(table, config, workdir):
     Returns:
       List of (claim, whether it holds, what was measured); empty for a miniature.
     """
-    if config["name"].endswith("tiny"):
+    if _is_miniature(config):
         return []
     found = [("all rows ok", set(table.status) == {"ok"}, f"{(table.status == 'ok').sum()} rows")]
     rows = table[table.status == "ok"].assign(variant=table.run.str.partition("/")[2])
@@ -138,7 +172,8 @@ def claims(table, config, workdir):
     fidelity = rows[rows.variant == "fidelity"]
     pictures = pd.read_csv(pathlib.Path(workdir) / signals.FILE)
     found += _fidelity(fidelity, pictures, reading.classical(workdir))
-    perceptive = rows[rows.variant.isin(("sampled", "deterministic")) & (rows.lambda_p > 0)]
+    perceptive = rows[rows.variant.isin(("sampled", "deterministic", "texture"))]
+    perceptive = perceptive[perceptive.lambda_p > 0]
     if fidelity.lpips.notna().all():
         found += _perception(fidelity, perceptive, rows[rows.variant == "circular"])
     return found + _sampling(fidelity, perceptive)
