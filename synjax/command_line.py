@@ -2,8 +2,6 @@
 
 from absl import flags
 
-from synjax import bounds, configuration
-from synjax.bench import parts, settings
 from synjax.data import pictures
 
 QUICKSTART = "experiments/quickstart.py"
@@ -144,6 +142,8 @@ def _launcher_flags(values):
 
 
 def _bench_flags(values):
+    from synjax.bench import parts, settings
+
     meaning = "Results file, FILE.json; the tables are written beside it."
     flags.DEFINE_string("out", "runs/bench.json", meaning, flag_values=values)
     flags.DEFINE_integer("repeats", 5, "Timed repeats.", lower_bound=1, flag_values=values)
@@ -199,6 +199,8 @@ def _data_flags(verb, values):
 
 
 def _bounds_flags(values):
+    from synjax import bounds
+
     for name, default, meaning in (
         ("source", "gaussian", f"One of {', '.join(bounds.DIVERGENCES)}."),
         ("variances", "1", "Of the components of a Gaussian source."),
@@ -222,6 +224,8 @@ def parse(verb, arguments):
     arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
     path, overrides = None, {}
     if verb in CONFIGURED:
+        from synjax import configuration
+
         path, overrides, arguments = configuration.split(arguments)
     values = define(verb, in_python=path is None)
     try:

@@ -35,10 +35,12 @@ import jax
 import rich.console
 from absl import logging
 
-from synjax import coding, command_line, datasets, run, storage, studies
-from synjax.bench import parts, settings
-from synjax.launching import launch, slurm, workers
+from synjax import command_line
+from synjax.launching import launch
 from synjax.training import interruption, mesh
+
+# A verb imports what it needs where it is called: `--help` and `compress` need not wait for what
+# trains, draws and reads sweeps.
 
 
 def _devices(values, console):
@@ -57,6 +59,8 @@ def _share(values, workdir):
         if values.jobs is not None:
             raise ValueError("--jobs needs --launcher=subprocess or --launcher=slurm")
         return None
+    from synjax.launching import slurm, workers
+
     if values.distributed or values.runs is not None:
         given = "--distributed" if values.distributed else "--runs"
         raise ValueError(f"{given} needs --launcher=inline: the processes of a launcher are alone")
@@ -99,28 +103,16 @@ def _dispatch(verb, arguments, console):
         _require_device()
     if verb == "bench":
         return _bench(config, values, console)
-    if verb == "bounds":
-        return studies.bounds(values.flag_values_dict(), console)
-    if verb == "estimators":
-        return studies.estimators(values.out, values.repeats, values.seed, console)
-    if verb == "audit":
-        return studies.audit(values.out, values.count, values.seed, console)
-    if verb == "compare":
-        return studies.compare(given, values.out, values.metric, values.against, console)
-    if verb == "compress":
-        return coding.compress(*given, values.codec, values.level, values.alpha, console)
-    if verb == "decompress":
-        asked = values.members, values.first, values.level, values.realism
-        return coding.decompress(*given, values.codec, *asked, console)
-    if verb == "inspect":
-        return coding.inspect(*given, values.codec, console)
-    if verb == "classical":
-        asked = values.directory, values.lpips, values.limit, values.out
-        return studies.classical(*given, *asked, console)
+    if verb in ("compress", "decompress", "inspect"):
+        return _code(verb, given, values, console)
+    if verb in ("bounds", "estimators", "audit", "compare", "classical"):
+        return _study(verb, given, values, console)
     if verb == "data":
         return _data(*given, values, console)
     if verb == "report":
         return _report(given, values.out, console)
+    from synjax import storage
+
     workdir = given[0] if verb in ("status", "show") else values.workdir
     listing = verb in ("status", "show", "export")
     only_read = verb in ("status", "show", "package")
@@ -131,8 +123,38 @@ def _dispatch(verb, arguments, console):
         return _sweep(verb, local, values, config, experiment, console, command)
 
 
+def _code(verb, given, values, console):
+    """A verb of one signal and its stream."""
+    from synjax import coding
+
+    if verb == "compress":
+        return coding.compress(*given, values.codec, values.level, values.alpha, console)
+    if verb == "decompress":
+        asked = values.members, values.first, values.level, values.realism
+        return coding.decompress(*given, values.codec, *asked, console)
+    return coding.inspect(*given, values.codec, console)
+
+
+def _study(verb, given, values, console):
+    """A verb of theory, of estimators, or of other codecs."""
+    from synjax import studies
+
+    if verb == "bounds":
+        return studies.bounds(values.flag_values_dict(), console)
+    if verb == "estimators":
+        return studies.estimators(values.out, values.repeats, values.seed, console)
+    if verb == "audit":
+        return studies.audit(values.out, values.count, values.seed, console)
+    if verb == "compare":
+        return studies.compare(given, values.out, values.metric, values.against, console)
+    asked = values.directory, values.lpips, values.limit, values.out
+    return studies.classical(*given, *asked, console)
+
+
 def _report(directories, out, console):
     """One page of sweeps, which may be in object stores; those are only read."""
+    from synjax import run, storage
+
     if out is None and len(directories) == 1 and storage.is_remote(directories[0]):
         raise ValueError(f"report needs --out=FILE.html: {directories[0]} is only read")
     with contextlib.ExitStack() as stack:
@@ -152,6 +174,8 @@ def _unshared(values):
 
 def _sweep(verb, workdir, values, config, experiment, console, command):
     """A verb of a working directory."""
+    from synjax import run
+
     if verb == "status":
         return run.status(workdir, console)
     if verb == "show":
@@ -175,6 +199,8 @@ def _sweep(verb, workdir, values, config, experiment, console, command):
 
 
 def _data(action, address, values, console):
+    from synjax import datasets
+
     if action == "prepare":
         return datasets.prepare(address, values["from"].value, values.directory, console)
     if action == "info":
@@ -183,6 +209,8 @@ def _data(action, address, values, console):
 
 
 def _bench(config, values, console):
+    from synjax.bench import parts, settings
+
     wrong = [count for count in values.stacks if not count.isdecimal()]
     if wrong:
         raise ValueError(f"--stacks must be positive integers, got {wrong[0]!r}")

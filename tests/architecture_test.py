@@ -115,6 +115,13 @@ def test_training_evaluation_and_export_run_with_tensorflow_blocked(tmp_path, en
     assert (workdir / "table.csv").exists()
 
 
+def test_verbs_of_a_stream_do_not_wait_for_what_trains_draws_and_reads_sweeps():
+    heavy = "{'matplotlib', 'pandas', 'orbax', 'grain', 'optax'}"
+    code = f"import sys; from synjax import main, coding; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stdout + done.stderr
+
+
 def test_the_code_is_formatted_and_free_of_lint():
     for arguments in (("check",), ("format", "--check")):
         done = subprocess.run(

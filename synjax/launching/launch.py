@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import time
 
-from synjax.launching import waves as cutting
 from synjax.training import interruption
 
 LOGS = "jobs"
@@ -53,6 +52,8 @@ def launch(plans, share, verb, logs, console):
     Raises:
       interruption.Interrupted: SIGTERM or Ctrl-C; the jobs were told to stop and have ended.
     """
+    from synjax.launching import waves as cutting  # with what reads sweeps, which not all verbs do
+
     died = 0
     for wave in cutting.waves(plans, share.jobs, evaluated=verb == "sweep"):
         died += _run(wave, share, verb, logs, console)
