@@ -5,8 +5,8 @@
 trains the default photograph codec for 20 steps a stage, with batches from worker processes, on one
 CPU device, on eight virtual ones as 1x8, 2x4, 4x2 and 8x1, fully sharded, and in two processes of
 four. Losses, symbols of the test photographs and tables are compared with those of one device.
-`--tiny` has a small codec, few steps and arrangements, and no tables. Exit status 1 where a bar is
-missed.
+`--tiny` has a small codec, few steps and arrangements, and no tables; `--only` some arrangements.
+Exit status 1 where a bar is missed.
 """
 
 import argparse
@@ -152,8 +152,10 @@ def main(argv):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True, help="directory for the results")
     parser.add_argument("--tiny", action="store_true", help="a small codec, fewer layouts")
+    others = [name for name in LAYOUTS if name != "1"]
+    parser.add_argument("--only", nargs="+", choices=others, help="these alone, against one device")
     asked = parser.parse_args(argv)
-    names = TINY if asked.tiny else LAYOUTS
+    names = ("1", *asked.only) if asked.only else TINY if asked.tiny else LAYOUTS
     rows = {}
     with tempfile.TemporaryDirectory(prefix="synjax_layouts_") as scratch:
         for place, name in enumerate(names):
