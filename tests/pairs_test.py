@@ -64,3 +64,13 @@ def test_the_width_is_the_median_distance():
 def test_a_width_of_zero_has_no_kernel():
     x = np.zeros((20, 2))
     assert np.isnan(pairs.mmd2(x, x, pairs.median_distance(x)))
+
+
+def test_the_median_distance_of_equal_rows_is_zero_however_they_are_rounded():
+    row = np.random.default_rng(0).standard_normal(300).astype(np.float32)
+    equal = np.repeat(row[None], 600, axis=0)
+    assert pairs.median_distance(equal) == 0.0
+    assert pairs.median_distance(np.nextafter(equal, np.float32(9)) * (1 + 1e-7)) == 0.0
+    apart = equal + 0.01 * np.random.default_rng(1).standard_normal(equal.shape).astype(np.float32)
+    expected = 0.01 * np.sqrt(2 * 300)
+    np.testing.assert_allclose(pairs.median_distance(apart), expected, rtol=0.05)

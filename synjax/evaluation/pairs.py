@@ -64,10 +64,15 @@ class Mmd2:
 
 
 def median_distance(x: np.ndarray) -> float:
-    """Median distance between two of the first 512 rows of x [N, n], the usual kernel width."""
+    """Median distance between two of the first 512 rows of x [N, n], the usual kernel width.
+
+    Zero where it is no larger than what rounding makes of equal rows.
+    """
     x = x[:512]
-    squared = _squared_distances(x, x, np.sum(x * x, axis=1), np.sum(x * x, axis=1))
-    return float(np.sqrt(np.median(squared[np.triu_indices(len(x), 1)])))
+    norms = np.sum(x * x, axis=1)
+    squared = np.median(_squared_distances(x, x, norms, norms)[np.triu_indices(len(x), 1)])
+    rounding = 16 * np.finfo(x.dtype).eps * norms.max()
+    return float(np.sqrt(squared)) if squared > rounding else 0.0
 
 
 def _within(x, of_squared, at_zero):
