@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # One entry. No argument: install if needed, then the quickstart. `./launch.sh --help` for the rest.
+# SYNJAX_JAX=cuda13 (cuda12, tpu, cpu) installs JAX for that accelerator; it is remembered.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 python=${PYTHON:-python3}
 stamp=.venv/installed
-wanted=$(cat requirements.txt constraints.txt requirements-dev.txt | cksum)
+# The stamp is what cksum prints, two numbers, and the extra of JAX where there is one.
+extra=${SYNJAX_JAX:-$([ ! -f "$stamp" ] || cut -d ' ' -f 3 "$stamp")}
+case $extra in
+    "" | cpu | cuda12 | cuda13 | tpu) ;;
+    *) echo "synjax: SYNJAX_JAX is '$extra', must be cpu, cuda12, cuda13 or tpu" >&2; exit 2 ;;
+esac
+wanted="$(cat requirements.txt constraints.txt requirements-dev.txt | cksum)${extra:+ $extra}"
 
 if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -13,7 +20,7 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ]; then
     echo "Installing into .venv (once) ..."
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-        -r requirements.txt -r requirements-dev.txt -c constraints.txt
+        "jax${extra:+[$extra]}" -r requirements.txt -r requirements-dev.txt -c constraints.txt
     echo "$wanted" >"$stamp"
 fi
 

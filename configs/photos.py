@@ -16,12 +16,12 @@ from configs import _stand_ins, _targets
 
 
 def get_config(arg=""):
-    """The configuration; `arg` is "", or "tiny" and a name of `_stand_ins.STAND_INS`.
+    """The configuration; `arg` is "", or "tiny" and a name of `_stand_ins`.
 
     Raises:
       ValueError: any other `arg`.
     """
-    tiny, stand_in = _stand_ins.parse("photos", arg)
+    tiny, stand_in = _stand_ins.parse("photos", arg, pictures=True)
     config = config_dict.ConfigDict()
     config.name = "photos"
     config.seeds = (0,)

@@ -1,6 +1,6 @@
 """What a step of `configs/large.py` computes, holds and sends: the tables of docs/scaling.md.
 
-    python docs/scaling.py
+    .venv/bin/python -m docs.scaling
 
 Everything follows from the shapes of the parameters, traces, and two public numbers of each
 accelerator: the peak, in `synjax/bench/machine.py`, and the bandwidth between chips.

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import pathlib
+import sys
 import zlib
 
 import rich.table
@@ -17,6 +18,8 @@ PHOTOGRAPHS = pathlib.Path(__file__).parent / "artefacts" / "photographs"
 
 def compress(picture, stream, codec, level, alpha, console):
     """Writes the stream of a picture or a sound and prints what it costs.
+
+    What is not kept of a sound is said on stderr.
 
     Args:
       picture: file to read, as `pictures.read` or `sounds.read` allow.
@@ -48,6 +51,8 @@ def compress(picture, stream, codec, level, alpha, console):
     if heard:
         cost = f"{8 * len(content) * rate / len(x) / 1000:.3f} kbit/s"
     _print(console, f"{stream}: {len(content)} bytes, {cost} ({', '.join(levels)})")
+    if heard and (lost := sounds.losses(picture)):
+        print(f"synjax: {picture}: {lost}", file=sys.stderr)
 
 
 def decompress(stream, picture, codec, members, first, level, realism, console):
@@ -68,11 +73,11 @@ def decompress(stream, picture, codec, members, first, level, realism, console):
       ValueError: an input that cannot be used; then nothing is written.
     """
     heard = _is_sound(picture)
-    depths = (16,) if heard else pictures.depths(picture)
     content = _read(stream)
     with _naming(stream):
         header, _ = container.split(content)
-    depth = max(d for d in depths if d <= header.sample_bits)
+    _require_kind(stream, header, picture)
+    depth = 16 if heard else max(d for d in pictures.depths(picture) if d <= header.sample_bits)
     paths = _numbered(pathlib.Path(picture), members, first)
     with outputs.staged(*paths) as unfinished:
         artefact = _codec_of(codec, rank=1 if heard else 2).at(realism)
@@ -170,6 +175,17 @@ def _numbered(path, members, first):
 
 def _is_sound(path):
     return pathlib.Path(path).suffix.lower() in sounds.SUFFIXES
+
+
+def _require_kind(stream, header, path):
+    """Raises ValueError where a stream does not hold what the suffix of the file to write means."""
+    is_picture = len(header.shape) == 3  # sounds and vectors have two axes
+    if is_picture and _is_sound(path):
+        allowed = ", ".join(pictures.WRITTEN)
+        raise ValueError(f"{stream}: holds a picture; it is written to {allowed}, not to {path}")
+    if not is_picture and not _is_sound(path):
+        allowed = ", ".join(sounds.SUFFIXES)
+        raise ValueError(f"{stream}: holds no picture; sounds go to {allowed}, not to {path}")
 
 
 def _codec_of(directory, rank):

@@ -29,8 +29,8 @@ VERBS = {
     "ranges FIRST:LAST:COUNT a table and a plot.",
     "audit": "Evaluates the paper's statements on random finite sources and writes the document.",
     "estimators": "Bias and spread of every divergence estimator where the truth is known.",
-    "data": "Prepares a folder of pictures, or MNIST from its original files, as a data set of "
-    "TFDS (sources do it at their first use), says what is in one, or draws some of it.",
+    "data": "Prepares a data set of TFDS or a folder of pictures or sounds (a sweep does that at "
+    "its first use), says what is in one, or draws some of it.",
     "classical": "JPEG, WebP, AVIF and JPEG 2000 on pictures (folder:PATH, tfds:NAME, photos): "
     "bytes of real files and the metrics of a sweep's table, as CSV that `compare` takes.",
     "bench": "Measures training steps, the input pipeline, entropy coding, a grid, CompressAI.",
@@ -40,6 +40,7 @@ DEVICE_FLAGS = ("mesh", "stack", "shard_parameters", "workers")  # each worker's
 CODED = ("compress", "decompress", "inspect")
 OWN_CODEC = ("compress", "decompress")  # which synjax comes with a codec for
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
+TRAINED = ("quickstart", "sweep", "train", "evaluate")  # which take flags of devices
 
 # What a verb takes beside its flags.
 ARGUMENTS = {
@@ -78,7 +79,7 @@ def define(verb, in_python=True):
             lock_config=True,
             flag_values=values,
         )
-    if verb in ("quickstart", "sweep", "train", "evaluate"):
+    if verb in TRAINED:
         _device_flags(values)
     if verb == "bench":
         _bench_flags(values)
@@ -115,11 +116,11 @@ def define(verb, in_python=True):
 
 def _device_flags(values):
     """How a sweep is spread over devices, which changes none of its results."""
-    meaning = "Devices as TRIALxDATA: trials over the first, batches over the second. All in one "
-    meaning += "row if it is not given."
+    meaning = "Devices as TRIALxDATA: trials over the first, batches over the second. If it is not "
+    meaning += "given, DATA is as large as all batches allow."
     flags.DEFINE_string("mesh", "", meaning, flag_values=values)
     meaning = "Trials that a device works on at once; 0 for as many as there are, which is the "
-    meaning += "default on accelerators; on CPU it is 1."
+    meaning += "default on accelerators (fewer take less of their memory); on CPU it is 1."
     flags.DEFINE_integer("stack", None, meaning, lower_bound=0, flag_values=values)
     meaning = "Split parameters and optimiser over the data devices (fully sharded)."
     flags.DEFINE_boolean("shard_parameters", False, meaning, flag_values=values)

@@ -16,7 +16,7 @@ def prepare(address, originals, directory, console):
     """Writes the shards of a data set, unless they are there, and says what is in them.
 
     Args:
-      address: folder:PATH, or tfds:mnist with `originals`.
+      address: folder:PATH or tfds:NAME; tfds:mnist where there are `originals`.
       originals: folder of the four original files of MNIST, or None.
       directory: where TFDS keeps its data sets; None for its own default.
       console: rich console.
@@ -24,10 +24,12 @@ def prepare(address, originals, directory, console):
     Raises:
       ValueError: an address that cannot be prepared here, or files that cannot be read.
     """
-    if address == "tfds:mnist" and originals:
-        tfds_mnist.prepare(originals, directory)
-    elif originals:
+    if originals and address != "tfds:mnist":
         raise ValueError(f"--from is for tfds:mnist, not {address}")
+    if originals:
+        tfds_mnist.prepare(originals, directory)
+    elif address.startswith("tfds:"):
+        prepared.prepare(address, directory)
     info(address, directory, console)
 
 

@@ -223,6 +223,16 @@ def _bench(config, values, console):
     parts.run(config, values.out, values.parts, asked, console)
 
 
+def _out_of_memory(error, verb):
+    """What to say where a device's memory is full; None for any other error of JAX."""
+    if "RESOURCE_EXHAUSTED" not in str(error):
+        return None
+    said = str(error).strip().splitlines()[0]
+    if verb not in command_line.TRAINED:
+        return said
+    return f"{said}: give --stack=N for fewer trials at once, or smaller stages.STAGE.batch"
+
+
 def main(argv):
     """Runs one verb.
 
@@ -256,6 +266,12 @@ def main(argv):
         if os.environ.get("SYNJAX_TRACEBACK"):
             raise
         print(f"synjax: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except jax.errors.JaxRuntimeError as error:
+        full = _out_of_memory(error, verb)
+        if full is None or os.environ.get("SYNJAX_TRACEBACK"):
+            raise
+        print(f"synjax: {full}", file=sys.stderr)
         return 2
     except launch.Died as error:
         print(f"synjax: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from synjax.codec import samples
 from synjax.data import pipeline, sounds, sources
 from synjax.evaluation import classical, measure
 from synjax.evaluation import evaluate as evaluation
-from synjax.launching import launch, workers
+from synjax.launching import launch, waves, workers
 from synjax.report import page, reading, terminal
 from synjax.reporting import (
     calls,
@@ -41,12 +41,15 @@ REPORT = "report.html"
 @interruption.handled()
 def train(config, workdir, console, experiment=None, devices=None, share=None):
     """Trains every run of a configuration, or what is missing of it; arguments as for `sweep`."""
-    plans = _plans(config, workdir, experiment)
+    plans = _plans(config, workdir, experiment, devices)
+    _say_left_out(plans, console)
     if share is not None:
         _raise_if_died(_share(plans, "train", workdir, console, share), workdir)
         return
+    devices = _laid_out(devices, [plan for plan, _ in plans], console)
     for plan, home in plans:
-        _train(plan, home, console, devices)
+        with _alone(_left(plan, home, evaluated=False)):
+            _train(plan, home, console, devices)
 
 
 def _open(workdir, config):
@@ -57,7 +60,16 @@ def _open(workdir, config):
     return sweeping.open_workdir(workdir, config)
 
 
-def _plans(config, workdir, experiment):
+def _laid_out(devices, plans, console):
+    """`sweeping.fitted`; where there are several devices, it is said how they lie."""
+    devices = sweeping.fitted(devices, plans)
+    if devices.mesh.size > 1:
+        for line in filter(None, (f"On {devices}", sweeping.copies(plans, devices))):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return devices
+
+
+def _plans(config, workdir, experiment, devices=None):
     """Checked plans and the working directories that they are trained in.
 
     An experiment that compares several configurations has one of each for every variant, below the
@@ -68,6 +80,7 @@ def _plans(config, workdir, experiment):
         plan = planning.make(config)
         evaluation.require(plan.config)  # what is missing is said before hours of training
         ledger.check(sweeping.check_workdir(workdir, plan.config), plan)
+        sweeping.fitted(devices, [plan])
         home = _open(workdir, plan.config)
         if mesh.is_first():
             ledger.write(home, plan)
@@ -82,6 +95,7 @@ def _plans(config, workdir, experiment):
     for name, plan in plans.items():  # all or none of them is written
         evaluation.require(plan.config)
         ledger.check(sweeping.check_workdir(workdir / name, plan.config), plan)
+    sweeping.fitted(devices, plans.values())
     _open(workdir, config | {VARIANTS: list(plans)})
     homes = [_open(workdir / name, plan.config) for name, plan in plans.items()]
     if mesh.is_first():
@@ -90,11 +104,46 @@ def _plans(config, workdir, experiment):
     return list(zip(plans.values(), homes, strict=True))
 
 
+def _say_left_out(plans, console):
+    """Prints one line for each folder of which files were left out."""
+    opened = [plan.source for plan, _ in plans]
+    opened += [sources.of_config(plan.config["data"], split="test") for plan, _ in plans]
+    lines = dict.fromkeys(getattr(source, "left_out", "") for source in opened)
+    for line in filter(None, lines):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _homes(workdir):
     """The working directories of a sweep: itself, or those of its variants."""
     workdir = pathlib.Path(workdir)
     names = sweeping.read_config(workdir).get(VARIANTS)
     return [workdir] if names is None else [workdir / name for name in names]
+
+
+def _left(plan, home, evaluated):
+    """The directories of what is left to do of a plan."""
+    return [home / plan.directory(run) for run in waves.left(plan, home, evaluated)]
+
+
+@contextlib.contextmanager
+def _alone(directories):
+    """Inside, no other call works in these directories; of several processes the first sees to it.
+
+    Raises:
+      ValueError: another one does.
+    """
+    with contextlib.ExitStack() as held:
+        refusal = None
+        if mesh.is_first():
+            try:
+                held.enter_context(workers.alone(directories))
+                for directory in directories:
+                    ledger.forget_death(directory)
+            except (ValueError, OSError) as error:  # the others wait, and must hear of it
+                refusal = error
+        if interruption.first_says(refusal is not None):
+            raise refusal or ValueError("the first process cannot work here, and says why")
+        yield
 
 
 def _train(plan, workdir, console, devices=None, only_read=False, known=None):
@@ -147,8 +196,9 @@ def work(workdir, names, evaluated, console, devices=None, command=None):
     own = dataclasses.replace(
         plan, runs=needed, trials=tuple(t for t in plan.trials if t.decoder in names)
     )
+    devices = _laid_out(devices, [own], console)
     noted = calls.noted(home, command, machine.describe(), part=True)
-    with noted, workers.alone([home / plan.directory(runs[name]) for name in names]):
+    with noted, _alone([home / plan.directory(runs[name]) for name in names]):
         known = _train(parts, home, console, devices, only_read=True)
         outcomes = _train(own, home, console, devices, known=known)
         if evaluated and own.trials:
@@ -175,7 +225,10 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
       interruption.Interrupted: a signal ended the sweep, and its jobs.
     """
     began = time.monotonic()
-    plans = _plans(config, workdir, experiment)
+    plans = _plans(config, workdir, experiment, devices)
+    _say_left_out(plans, console)
+    if share is None:
+        devices = _laid_out(devices, [plan for plan, _ in plans], console)
     with _noted(plans, workdir, share, command):
         if share is not None:
             died = _share(plans, "sweep", workdir, console, share)
@@ -184,7 +237,9 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
             _raise_if_died(died, workdir)
         else:
             for plan, home in plans:
-                _evaluate(plan, _train(plan, home, console, devices), home, console, again=False)
+                with _alone(_left(plan, home, evaluated=True)):
+                    outcomes = _train(plan, home, console, devices)
+                    _evaluate(plan, outcomes, home, console, again=False)
     mesh.wait("evaluated")
     if not mesh.is_first():
         return
@@ -195,6 +250,7 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
     console.print(f"Finished in {time.monotonic() - began:.0f} s.", highlight=False)
 
 
+@interruption.at_once("the comparison with classical codecs")
 def _compare_with_classical(config, workdir):
     """Measures the classical codecs that a configuration asks for, once for a sweep."""
     codecs, directory = classical.asked(config), pathlib.Path(workdir) / reading.CLASSICAL
@@ -254,11 +310,13 @@ def status(workdir, console):
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-@interruption.at_once()
+@interruption.at_once("the evaluation")
 def _evaluate(plan, outcomes, workdir, console, again):
     examples = evaluation.subjects(plan.config)
     with progress.Progress(console) as bar:
         for done, trial in enumerate(plan.trials, 1):
+            if interruption.requested():  # all processes ask as often, whoever evaluates it
+                interruption.stop("in the evaluation")
             if done % jax.process_count() != jax.process_index():
                 continue  # another process's share
             directory = workdir / "trials" / trial.name
@@ -364,6 +422,7 @@ def show(workdir, console):
     terminal.show(reading.read([workdir]), console)
 
 
+@interruption.at_once("the export")
 def export(workdir, console, judge=None):
     """Writes tables, plots and the page from the rows of a working directory, prints the table.
 
@@ -385,7 +444,7 @@ def export(workdir, console, judge=None):
         for trial in plan.trials:
             path = home / "trials" / trial.name / ROWS
             if path.exists():
-                rows += json.loads(path.read_text())
+                rows += ledger.read_json(path)
                 found.append(path.parent)
             else:
                 missing.append(str(home.relative_to(workdir) / trial.name))
@@ -393,10 +452,10 @@ def export(workdir, console, judge=None):
         raise ValueError(f"no trial of {workdir} was evaluated yet: run `sweep` or `evaluate`")
     (workdir / CLAIMS).unlink(missing_ok=True)  # of a table that is about to be replaced
     results = table.frame(rows)
-    paths = table.write(results, workdir)
+    outside = reading.classical(workdir)
+    paths = table.write(results, workdir, outside)
     paths += signals.merge(found, workdir)
     variances = getattr(plan.source, "variances", None)
-    outside = reading.classical(workdir)
     paths += plots.rate_distortion(results, workdir / "plots", variances, outside)
     paths += plots.distortion_perception(results, workdir / "plots", variances)
     verdicts = judge(results) if judge else []

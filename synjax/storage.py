@@ -5,6 +5,7 @@ do. What the mirror holds is a sweep as a kill would leave it, at most `PERIOD` 
 """
 
 import contextlib
+import os
 import pathlib
 import shutil
 import tempfile
@@ -34,7 +35,7 @@ def opened(workdir, console, only_read=False, checkpoints=True):
       workdir: a path, or an address as gs://BUCKET/NAME.
       console: rich console, told where the copy is.
       only_read: nothing is uploaded.
-      checkpoints: whether their contents are needed; if not, they are empty files in the copy.
+      checkpoints: whether their contents are needed; if not, the copy has zeros in their place.
 
     Raises:
       ValueError: no such scheme, or the package that serves it is missing.
@@ -99,16 +100,18 @@ class Mirror:
         self._known = {}  # file -> stamp of what the remote side holds
 
     def pull(self, checkpoints=True):
-        """Fetches what the remote side holds, of checkpoints on request only the names."""
+        """Fetches what the remote side holds, of checkpoints on request only names and sizes."""
         found = list(_walk(self._remote)) if self._remote.exists() else []
         for path in found:
             name = path.relative_to(self._remote)
             target = self.local / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if CHECKPOINTS in name.parts and not checkpoints:
-                target.touch()
+                _imitate(path, target)
             else:
                 path.copy(target)
+                when = _modified(path)  # by which `status` knows what still runs elsewhere
+                os.utime(target, (when, when))
         self._known = self._stamps()
 
     def push(self):
@@ -172,6 +175,25 @@ class Mirror:
                     about = path.stat()
                     stamps[str(name)] = about.st_mtime_ns, about.st_size
         return stamps
+
+
+def _imitate(path, target):
+    """Makes a file of zeros, which take no place, as long as a remote one."""
+    with contextlib.suppress(FileNotFoundError):  # who trains there has a newer checkpoint now
+        size = path.stat().length
+        target.touch()
+        os.truncate(target, size)
+
+
+def _modified(path):
+    """Seconds from 1970 to the last change of a remote file."""
+    if known := path.stat().mtime:
+        return known
+    import fsspec
+
+    system, name = fsspec.core.url_to_fs(str(path))
+    about = system.info(name)  # whose names on S3 and Azure etils does not know
+    return about.get("LastModified", about.get("last_modified")).timestamp()
 
 
 def _walk(directory):

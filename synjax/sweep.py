@@ -8,8 +8,8 @@ import time
 import jax
 import numpy as np
 
+from synjax import configuration, records
 from synjax import objective as terms
-from synjax import records
 from synjax.codec import detail, start
 from synjax.reporting import table
 from synjax.training import checkpoint, extension, ledger, loop, mesh, state, step
@@ -84,12 +84,20 @@ def read_config(workdir):
     path = pathlib.Path(workdir) / CONFIG
     if not path.exists():
         raise ValueError(f"{workdir} holds no sweep: there is no {CONFIG} in it")
-    return json.loads(path.read_text())
+    config = ledger.read_json(path)
+    names = () if "variants" in config else configuration.REQUIRED[""]
+    if missing := [name for name in names if name not in config]:
+        raise ValueError(f"{path} is no configuration: it has no key {missing[0]!r}")
+    return config
 
 
 def _require_finished(directory, done, stage):
-    if done < stage.steps:
-        raise ValueError(f"{directory} is at step {done} of {stage.steps}: finish it with `sweep`")
+    if done >= stage.steps:
+        return
+    if checkpoint.steps_done(directory / "checkpoints") >= stage.steps:
+        damaged = directory / "checkpoints" / f"{stage.steps:08d}"
+        raise ValueError(f"{damaged} is damaged: remove it, and `sweep` trains on from step {done}")
+    raise ValueError(f"{directory} is at step {done} of {stage.steps}: finish it with `sweep`")
 
 
 class Trainer:
@@ -104,7 +112,7 @@ class Trainer:
           progress: called as progress(run, steps done, metrics) after every step; of runs that
             train at once, with the first of them and the means over all.
           only_read: refuse to train what is not finished; nothing is written.
-          devices: `training.mesh.Devices`; all there are along 'data', where none are given.
+          devices: as for `fitted`.
 
         Raises:
           ValueError: the devices cannot share a batch equally.
@@ -113,9 +121,7 @@ class Trainer:
         self._only_read = only_read
         self._workdir = pathlib.Path(workdir)
         self._progress = progress
-        self._devices = devices or mesh.make()
-        for stage in {run.stage.name: run.stage for run in plan.runs}.values():
-            self._devices.require_batch(f"stages.{stage.name}.batch", stage.batch)
+        self._devices = fitted(devices, [plan])
         self._compiled = {}
         self._initial = {}
 
@@ -152,7 +158,7 @@ class Trainer:
     def _failure(self, run):
         """Why a run was given up in an earlier call, or None."""
         failed = self._directory(run) / ledger.FAILED
-        return json.loads(failed.read_text())["reason"] if failed.exists() else None
+        return ledger.read_json(failed)["reason"] if failed.exists() else None
 
     def _train(self, runs, parents):
         """Outcomes, by name, of runs that fit one stack."""
@@ -277,6 +283,44 @@ class Trainer:
         codec = self._plan.codec
         sizes = (stage.crop,) * codec.rank
         return jax.ShapeDtypeStruct((stage.batch, *sizes, codec.channels), "float32")
+
+
+def fitted(devices, plans):
+    """Devices in a mesh that shares the batches of all plans equally.
+
+    Args:
+      devices: `training.mesh.Devices`; all there are, where none are given.
+      plans: of `training.plan.Plan`.
+
+    Raises:
+      ValueError: a mesh that was asked for cannot share a batch.
+    """
+    stages = [run.stage for plan in plans for run in plan.runs]
+    batches = {(f"stages.{stage.name}.batch", stage.batch) for stage in stages}
+    return (devices or mesh.make()).fitting(sorted(batches))
+
+
+def copies(plans, devices):
+    """A line on devices that have no trial of their own and train another's; None if all have one.
+
+    Args:
+      plans: of `training.plan.Plan`.
+      devices: from `fitted`.
+    """
+    found = {}
+    for runs in (runs for plan in plans for runs in stacks(plan.runs, devices.capacity)):
+        places, name = devices.padded(len(runs)), runs[0].stage.name
+        found[name] = max(found.get(name, (0, 0)), (places - len(runs), places))
+    found = {name: counts for name, counts in found.items() if counts[0]}
+    if not found:
+        return None
+    where = ", ".join(f"{spare} of {of} in stage {name}" for name, (spare, of) in found.items())
+    return (
+        f"Warning: of the trials that train at once some are copies ({where}). What would use "
+        "their devices: batches that are multiples of more devices (stages.STAGE.batch, and "
+        "--mesh where it is given), or more runs that are alike (sweep.encoders and "
+        "sweep.decoders 'separate')"
+    )
 
 
 def stacks(runs, capacity):

@@ -1,8 +1,13 @@
 """Checkpoints: what is restored is what was saved, or nothing."""
 
+import os
 import pathlib
 import shutil
+import socket
+import subprocess
+import sys
 
+import conftest
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +43,68 @@ def _cut_short(directory, step):
     shutil.copytree(next(p for p in sorted(directory.iterdir()) if p.name.isdecimal()), left)
     shutil.rmtree(left / "about")
     return left
+
+
+def test_what_is_empty_or_lacks_a_part_is_not_done(tmp_path):
+    directory = tmp_path / "c"
+    _save(directory, 1.0, 2.0)
+    assert checkpoint.steps_done(directory) == 2
+    (directory / "00000003").mkdir()
+    assert checkpoint.steps_done(directory) == 2
+    (directory / "00000002" / "state" / "manifest.ocdbt").write_bytes(b"")
+    assert checkpoint.steps_done(directory) == 1
+    shutil.rmtree(directory / "00000001" / "about")
+    assert checkpoint.steps_done(directory) == 0
+
+
+SAVES = """
+import sys
+import jax
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+import checkpoint_test
+from synjax.training import checkpoint
+with checkpoint.Checkpoints(sys.argv[3]) as checkpoints:
+    target = jax.device_get(checkpoint_test._state(0.0))
+    assert checkpoints.restore(target, checkpoint_test.RUN)[1] == 1
+    checkpoint_test._save_numpy(checkpoints, 2, 3)
+"""
+
+
+def _save_numpy(checkpoints, *steps):
+    """As the loop does: arrays of JAX keep the devices that they were on."""
+    for step in steps:
+        checkpoints.save(step, jax.device_get(_state(10.0 * step)), RUN)
+
+
+def test_of_several_processes_one_sets_aside_what_all_passed_over(tmp_path, environment):
+    directory = tmp_path / "c"
+    with checkpoint.Checkpoints(directory) as checkpoints:
+        _save_numpy(checkpoints, 1, 2)
+    _damage(directory / "00000002")
+    _cut_short(directory, 3)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    path = os.pathsep.join(map(str, (conftest.ROOT, conftest.ROOT / "tests")))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVES, address, str(index), directory],
+            env=environment | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": path},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=240)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], errors
+    state, step = _restore(directory)
+    assert step == 3
+    np.testing.assert_array_equal(state["weights"], 30.0)
+    assert _names(directory) == ["00000002", "00000002.damaged", "00000003"]
 
 
 def test_a_restored_state_equals_the_saved_one(tmp_path):

@@ -38,6 +38,8 @@ def test_more_bytes_are_a_better_picture(measured, codec):
     assert len(own) == len(classical.CODECS[codec][3])
     for column in ("bpp", "psnr", "ms_ssim"):
         assert own[column].is_monotonic_increasing, own[column].tolist()
+    assert own.frechet_distance.iloc[-1] < 0.1 * own.frechet_distance.iloc[0]
+    assert own.energy_distance.iloc[-1] < 0.1 * own.energy_distance.iloc[0]
 
 
 def test_psnr_is_of_the_decoded_file(cat, measured):

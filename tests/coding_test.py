@@ -1,6 +1,7 @@
-"""The verbs of a packaged codec: pictures to streams and back, and nothing else on the way."""
+"""The verbs of a packaged codec: signals to streams and back, and nothing else on the way."""
 
 import dataclasses
+import zlib
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import small_codec
 
 from synjax import main
 from synjax.codec import bitstream, container
-from synjax.data import pictures
+from synjax.data import pictures, sounds
 
 CODEC, _picture = small_codec.COLOUR, small_codec.colour_picture
 
@@ -151,6 +152,26 @@ def test_alpha_is_flattened_only_when_asked(tmp_path, codec, capsys):
     assert (tmp_path / "x.syn").exists()
 
 
+def test_what_a_stream_does_not_keep_of_a_sound_is_one_line(tmp_path, capsys):
+    import soundfile
+
+    params = small_codec.disturbed(small_codec.SOUND, small_codec.sound(2048)[None], 0.02)
+    codec = tmp_path / "sounds"
+    bitstream.save(bitstream.make(small_codec.SOUND, params, 1000.0, 1.0), codec)
+    x = small_codec.sound(500)
+    sounds.write(tmp_path / "plain.wav", np.rint(x * 32767).astype(np.int16), 8000)
+    _run(capsys, "compress", *_paths(tmp_path, "plain.wav", "x.syn"), f"--codec={codec}")
+    soundfile.write(tmp_path / "wide.wav", np.repeat(x, 2, 1), 8000, subtype="PCM_24")
+    call = ["compress", *_paths(tmp_path, "wide.wav", "x.syn"), f"--codec={codec}"]
+    assert main.main(call) == 0
+    lost = "its 2 channels were averaged to one, its samples were rounded to 16 bits"
+    assert capsys.readouterr().err == f"synjax: {tmp_path / 'wide.wav'}: {lost}\n"
+    assert "holds no picture" in _refused(capsys, "decompress", *_paths(tmp_path, "x.syn", "x.png"))
+    assert "0.062 s" in _run(
+        capsys, "decompress", *_paths(tmp_path, "x.syn", "x.flac"), f"--codec={codec}"
+    )
+
+
 def test_inspect_reads_a_stream_without_its_codec(here, capsys):
     out = _run(capsys, "inspect", here / "in.syn")
     stream = (here / "in.syn").read_bytes()
@@ -221,6 +242,9 @@ MISUSES = {
     "decompress {}/none.syn {}/x.png --codec={codec}": ("none.syn", "No such file"),
     "decompress {}/folder.syn {}/x.png --codec={codec}": ("folder.syn", "directory"),
     "decompress {}/in.syn {}/x.jpg --codec={codec}": ("x.jpg", ".png, .webp"),
+    "decompress {}/in.syn {}/x.wav --codec={codec}": ("in.syn: holds a picture", ".png, .webp"),
+    "decompress {}/in.syn {}/x.wav": ("in.syn: holds a picture", "not to {}/x.wav"),
+    "decompress {}/sound.syn {}/x.png": ("sound.syn: holds no picture", ".wav, .flac"),
     "decompress {}/in.syn {}/folder.png --codec={codec}": ("folder.png", "directory"),
     "decompress {}/in.syn {}/none/x.png --codec={codec}": ("none/x.png", "cannot be written"),
     "decompress {}/in.syn {}/x.png --codec={codec} --members=-1": ("--members=-1",),
@@ -235,6 +259,9 @@ MISUSES = {
 def test_a_misuse_is_one_line_and_changes_no_file(here, codec, capsys, call):
     (here / "picture.syn").write_bytes((here / "in.png").read_bytes())
     (here / "stream.png").write_bytes((here / "in.syn").read_bytes())
+    group = container.Group(1, zlib.crc32(b"x"), 0)
+    header = container.Header((9, 1), 16, 1, bytes(4), (group,))
+    (here / "sound.syn").write_bytes(container.pack(header, [b"x"]))
     for name in ("folder.png", "folder.syn"):
         (here / name).mkdir()
     before = _content(here)

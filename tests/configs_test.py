@@ -88,14 +88,24 @@ def test_every_variant_makes_a_plan_and_they_share_their_encoders(name):
     assert len(families) < len(experiment.variants(config))
 
 
-@pytest.mark.parametrize("name", _stand_ins.STAND_INS)
-@pytest.mark.parametrize("path", ["configs/photos.py", "configs/gaussian.py"])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *itertools.product(["configs/photos.py", "configs/gaussian.py"], _stand_ins.STAND_INS),
+        *itertools.product(["configs/photos.py"], _stand_ins.OF_PICTURES),
+    ],
+)
 def test_every_stand_in_is_an_argument(path, name):
     made = plan.make(experiments.load(path).get_config(f"tiny,{name}").to_dict())
     assert made.config["perception"]["name"] == name
     alone = all(len(run.conditions) == 1 for run in made.runs)
     # Vectors have an encoder and a decoder for every point whatever stands in.
     assert alone == (name in _stand_ins.LEARNED or made.source.kind == "vector")
+
+
+def test_vectors_take_no_stand_in_of_pictures():
+    with pytest.raises(ValueError, match="mixture after the colon, got 'wasserstein_distortion'"):
+        experiments.load("configs/gaussian.py").get_config("wasserstein_distortion")
 
 
 def test_two_stand_ins_are_one_too_many():

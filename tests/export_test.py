@@ -93,6 +93,7 @@ CASES += [
     for name in CONFIGS
     for stand_in in (None, *_stand_ins.STAND_INS)
 ]
+CASES += [("photos", "perception", name, 2) for name in _stand_ins.OF_PICTURES]
 CASES += [("large", stage, None, 1) for stage in ("fidelity", "perception")]
 CASES += [("speech", stage, None, 2) for stage in ("fidelity", "perception")]
 

@@ -1,5 +1,6 @@
 """A signal ends the work where nothing is lost, and the same command goes on."""
 
+import io
 import os
 import pathlib
 import re
@@ -10,10 +11,15 @@ import sys
 import threading
 import time
 
+import jax
+import numpy as np
 import pytest
+import rich.console
+from jax.experimental import multihost_utils
 
-from synjax import main, run
-from synjax.training import checkpoint, interruption
+from synjax import main, run, sweep
+from synjax.evaluation import classical, evaluate
+from synjax.training import checkpoint, interruption, plan
 
 
 def test_an_interruption_is_status_75_and_a_line_with_the_command_that_continues(
@@ -46,8 +52,64 @@ def test_a_signal_only_asks_and_ctrl_c_is_told_so(capfd, number):
 def test_a_signal_that_came_before_the_evaluation_ends_it_before_it_begins():
     with interruption.handled():
         os.kill(os.getpid(), signal.SIGTERM)
-        with pytest.raises(interruption.Interrupted), interruption.at_once():
+        before = pytest.raises(interruption.Interrupted, match="SIGTERM before the work")
+        with before, interruption.at_once("the work"):
             raise AssertionError
+
+
+def _terminate(*unused):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "where"),
+    [
+        (run, "_homes", lambda: run.export(".", None), "in the export"),
+        (
+            classical,
+            "asked",
+            lambda: run._compare_with_classical({}, "."),
+            "in the comparison with classical codecs",
+        ),
+    ],
+)
+def test_what_follows_the_evaluation_ends_at_once_too(monkeypatch, owner, name, call, where):
+    monkeypatch.setattr(owner, name, _terminate)
+    with pytest.raises(interruption.Interrupted, match=where), interruption.handled():
+        call()
+
+
+def test_several_processes_ask_before_every_trial_whoever_evaluates_it(
+    monkeypatch, tmp_path, tiny_config
+):
+    asked, evaluated = [], []
+
+    def requested():
+        asked.append(None)
+        return len(asked) == 4
+
+    def rows(plan, trial, *unused):
+        evaluated.append(trial.name)
+        return [], [], [], []
+
+    made = plan.make(tiny_config())
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(interruption, "requested", requested)
+    monkeypatch.setattr(evaluate, "subjects", lambda config: None)
+    monkeypatch.setattr(evaluate, "trial_rows", rows)
+    outcomes = {each.name: sweep.Outcome() for each in made.runs}
+    console = rich.console.Console(file=io.StringIO())
+    with pytest.raises(interruption.Interrupted, match="in the evaluation"):
+        run._evaluate(made, outcomes, tmp_path, console, again=True)
+    assert evaluated == [made.trials[1].name]  # the second of three, by the first of two processes
+
+
+def test_what_the_first_process_says_holds_for_all(monkeypatch):
+    assert interruption.first_says(True) and not interruption.first_says(False)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda own: np.zeros_like(own))
+    assert interruption.first_says(True) is False
 
 
 def test_a_second_ctrl_c_does_not_wait():

@@ -1,6 +1,7 @@
 """The runs of a sweep in several processes: the same table, and nothing lost when one dies."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import conftest
 import pandas as pd
@@ -20,7 +22,7 @@ import submitit
 from synjax import main, run
 from synjax.launching import launch, slurm, waves, workers
 from synjax.reporting import plots, table
-from synjax.training import interruption, ledger, plan
+from synjax.training import checkpoint, interruption, ledger, mesh, plan
 
 
 def _console():
@@ -123,8 +125,10 @@ def test_status_shows_what_is_done_and_what_is_not_and_touches_nothing(left, cap
     before = _files(left[0])
     assert main.main(["status", str(left[0])]) == 0
     shown = capsys.readouterr().out
-    assert "decoders/ld=7.2,lp=50  waiting" in shown and "\x1b" not in shown
-    assert "3 runs: 2 done, 1 waiting; 2 trials: 1 done, 1 waiting; 67 % of all steps" in shown
+    died = "failed    its job died with status 1: it printed no error\n"
+    assert f"run    decoders/ld=7.2,lp=50  {died}" in shown and "\x1b" not in shown
+    assert f"trial  ld=7.2,lp=50  {died}" in shown
+    assert "3 runs: 2 done, 1 failed; 2 trials: 1 done, 1 failed; 67 % of all steps" in shown
     assert _files(left[0]) == before
 
 
@@ -133,6 +137,9 @@ class _Stub:
 
     def __init__(self, dies=""):
         self.dies, self.started, self.peak, self._running = dies, [], 0, []
+
+    def left(self):
+        return []
 
     def start(self, command):
         names = command[-1].removeprefix("--runs=").split(";")
@@ -148,9 +155,10 @@ class _Stub:
 def _pretend(home, made, names):
     for each in made.runs:
         if each.name in names:
-            (home / made.directory(each) / "checkpoints" / f"{each.stage.steps:08d}").mkdir(
-                parents=True
-            )
+            step = home / made.directory(each) / "checkpoints" / f"{each.stage.steps:08d}"
+            for name in checkpoint.DESCRIBED:
+                (step / name).parent.mkdir(parents=True)
+                (step / name).write_text("{}")
 
 
 @pytest.fixture
@@ -171,6 +179,14 @@ def test_encoders_come_first_and_the_runs_of_a_stage_are_split_evenly(made, tmp_
     assert sorted(len(job.names) for job in second) == [2, 2]
     parents = {each.name: each.parent for each in made.runs}
     assert {parents[n] for job in second for n in job.names} == names - {"encoders/ld=24"}
+
+
+def test_a_run_whose_last_checkpoint_is_empty_is_trained_again(made, tmp_path):
+    names = [each.name for each in made.runs]
+    _pretend(tmp_path, made, names)
+    (tmp_path / "encoders/ld=24/checkpoints/00000030" / checkpoint.DESCRIBED[0]).write_text("")
+    first = next(waves.waves([(made, tmp_path)], 2, evaluated=False))
+    assert [job.names for job in first] == [("encoders/ld=24",)]
 
 
 def test_encoders_that_variants_share_are_in_one_job(tiny_config, tmp_path):
@@ -206,6 +222,14 @@ def test_a_job_that_dies_is_reported_and_the_others_go_on(made, tmp_path):
     assert died == 1 and len(stub.started) == 3 and stub.peak <= 3
     assert "encoders/ld=7.2, died with status 3: so it is" in printed
     assert printed.count(", done in ") == 2
+    runs, _ = ledger.observe(tmp_path, ledger.describe(made))
+    reasons = {entry["name"]: entry["reason"] for entry in runs if entry["state"] == "failed"}
+    assert reasons["encoders/ld=7.2"] == "its job died with status 3: so it is"
+    assert len(reasons) == 3  # and its decoders
+    with run._alone([tmp_path / "encoders" / "ld=7.2"]):  # who starts it again
+        assert {entry["state"] for entry in ledger.observe(tmp_path, ledger.describe(made))[0]} == {
+            "waiting"
+        }
 
 
 def test_a_signal_to_the_parent_reaches_the_workers(made, tmp_path):
@@ -274,6 +298,90 @@ def test_two_workers_are_never_in_one_directory(tmp_path, monkeypatch):
             pass
     with workers.alone([tmp_path / "b"]):
         pass
+
+
+def test_a_second_call_trains_nothing_and_says_so(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.3)
+    monkeypatch.setattr(run, "_train", pytest.fail)
+    run._plans(made.config, tmp_path, None)
+    busy = tmp_path / made.directory(made.runs[-1])
+    for verb in (run.train, run.sweep):
+        refused = pytest.raises(ValueError, match=f"another process is training in {busy}")
+        with workers.alone([busy]), refused:
+            verb(made.config, tmp_path, _console())
+
+
+def test_of_several_processes_the_first_asks_for_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.3)
+    monkeypatch.setattr(mesh, "is_first", lambda: False)
+    with workers.alone([tmp_path]):
+        with run._alone([tmp_path]):
+            pass
+        monkeypatch.setattr(interruption, "first_says", lambda refused: True)
+        with pytest.raises(ValueError, match="the first process"), run._alone([tmp_path]):
+            pass
+
+
+def test_what_is_done_is_neither_locked_nor_waited_for(inline, asked):
+    assert run._left(plan.make(asked), inline, evaluated=True) == []
+
+
+def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, caplog):
+    def refuses(*unused):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(workers.fcntl, "flock", refuses)
+    with workers.alone([tmp_path]):
+        assert f"{tmp_path} cannot be locked (Function not implemented)" in caplog.text
+
+
+class _Job:
+    """A job of submitit as a parent that is started again finds it."""
+
+    state, cancelled, looks = "RUNNING", [], 0
+
+    def __init__(self, folder, job_id):
+        self.job_id = job_id
+
+    def done(self):
+        _Job.looks += 1
+        return self.job_id == "11" or (self.job_id == "12" and (_Job.looks > 8 or _Job.cancelled))
+
+    def exception(self):
+        return None
+
+    def cancel(self):
+        _Job.cancelled.append(self.job_id)
+
+
+@pytest.fixture
+def submitted(tmp_path, monkeypatch):
+    """A launcher whose earlier start submitted job 11, which is done, and 12, which runs."""
+    for job in (11, 12):
+        (tmp_path / f"{job}_submitted.pkl").touch()
+    monkeypatch.setattr(_Job, "looks", 0)
+    monkeypatch.setattr(_Job, "cancelled", [])
+    executor = types.SimpleNamespace(folder=tmp_path, job_class=_Job)
+    return launch.Share(slurm.Slurm(executor), 1)
+
+
+def test_jobs_of_an_earlier_start_are_waited_for(submitted, tmp_path):
+    console = _console()
+    assert launch.launch([], submitted, "train", tmp_path / "jobs", console) == 0
+    assert console.file.getvalue() == "Waiting for the jobs of an earlier start: 12\n"
+    assert _Job.looks > 8 and _Job.cancelled == []
+
+
+def test_a_signal_ends_the_jobs_of_an_earlier_start_too(submitted, tmp_path, monkeypatch):
+    monkeypatch.setattr(interruption, "requested", lambda: True)
+    with pytest.raises(interruption.Interrupted):
+        launch.launch([], submitted, "train", tmp_path / "jobs", _console())
+    assert _Job.cancelled == ["12"]
+
+
+def test_jobs_that_slurm_forgot_are_not_waited_for(submitted, monkeypatch):
+    monkeypatch.setattr(_Job, "state", "UNKNOWN")
+    assert submitted.launcher.left() == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import os
 import shutil
 import signal
 import time
+import types
 
+import checkpoint_test
 import conftest
 import jax
 import numpy as np
@@ -103,6 +105,41 @@ def test_the_record_of_an_interrupted_run_has_every_step_once(uninterrupted, sma
         assert straight == resumed
         steps = [json.loads(line)["step"] for line in again.read_text().splitlines()]
         assert steps == sorted(set(steps))
+
+
+def test_a_step_that_takes_long_is_saved_and_the_end_is_the_same(
+    uninterrupted, small, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "SECONDS_BETWEEN_SAVES", 0)
+        _train(small(), tmp_path / "run", 18)
+    (saved,) = tmp_path.glob("run/encoders/*/checkpoints")
+    assert checkpoint.steps_done(saved) == 17  # without the clock it would be 10
+    outcomes = _train(small(), tmp_path / "run")
+    for name, outcome in uninterrupted[1].items():
+        jax.tree.map(np.testing.assert_array_equal, outcome.params, outcomes[name].params)
+
+
+def test_several_processes_look_at_the_clock_together(monkeypatch):
+    stack = loop._Stack(None, [], None, None, None)
+    asked = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(interruption, "first_says", lambda late: asked.append(late) or True)
+    assert [done for done in range(1, 40) if stack._is_late(done)] == [16, 32]
+    assert asked == [False, False]  # the clock of this one
+
+
+def test_a_last_checkpoint_that_is_damaged_is_named_by_who_needs_it(tmp_path):
+    saved = tmp_path / "checkpoints"
+    checkpoint_test._save(saved, 1.0, 2.0)
+    checkpoint_test._damage(saved / "00000002")
+    trainer = types.SimpleNamespace(
+        _directory=lambda run: tmp_path, _description=lambda run: checkpoint_test.RUN
+    )
+    needed = types.SimpleNamespace(stage=types.SimpleNamespace(steps=2))
+    damaged = f"{saved}/00000002 is damaged: remove it, and `sweep` trains on from step 1"
+    with pytest.raises(ValueError, match=damaged):
+        sweep.Trainer._read(trainer, needed, checkpoint_test._state(0.0))
 
 
 def test_a_signal_saves_the_step_it_came_in_and_nothing_is_trained_twice(

@@ -1,18 +1,25 @@
 """Folders of pictures and data sets of TFDS as sources, without TensorFlow."""
 
 import gzip
+import importlib.util
+import io
 import itertools
+import json
 import os
 import pickle
 import struct
 import sys
 
+import imagecodecs
 import numpy as np
 import pytest
+import requests
+import rich.console
+import tensorflow_datasets as tfds
 import tifffile
 from PIL import Image
 
-from synjax import main
+from synjax import main, run
 from synjax.data import crops, folder, idx, kept, mnist, pipeline, prepared, sources
 
 
@@ -40,6 +47,47 @@ def folders(tmp_path_factory):
     (mine / "text.png").write_text("not a picture")
     (mine / "notes.txt").write_text("no picture at all")
     return mine, root / "shards"
+
+
+class SynjaxToy(tfds.core.GeneratorBasedBuilder):
+    """tfds:synjax_toy, of what a test gives it."""
+
+    VERSION = tfds.core.Version("1.2.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="a-2.b")]
+    given = {"image": tfds.features.Image()}
+    examples = ()
+
+    def _info(self):
+        features = tfds.features.FeaturesDict(self.given)
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+        if isinstance(self.examples, Exception):
+            raise self.examples
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        yield from enumerate(self.examples)
+
+
+TOY = "tfds:synjax_toy/a-2.b"
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """toy(examples, **features) is the call that prepares such a data set."""
+
+    def give(examples, **features):
+        monkeypatch.setattr(SynjaxToy, "examples", examples)
+        if features:
+            monkeypatch.setattr(SynjaxToy, "given", features)
+        return main.main(["data", "prepare", TOY, f"--directory={tmp_path}"])
+
+    return give
+
+
+def _png(pixels):
+    return io.BytesIO(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
 
 
 def _source(folders, split="train"):
@@ -102,6 +150,60 @@ def test_subfolders_that_say_so_are_the_splits(tmp_path):
     assert lengths == {"train": 5, "test": 2, "all": 10}
 
 
+def _folder(path, *files):
+    for i, file in enumerate(files):
+        (path / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_picture(80, 80, i)).save(path / file)
+    return path
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "Valid"])
+def test_no_picture_for_validation_is_trained_on(tmp_path, name):
+    files = ("train/0.png", "train/1.png", f"{name}/2.png", f"{name}/3.png")
+    mine = _folder(tmp_path / "mine", *files)
+    found = [
+        set(_all(sources.build(f"folder:{mine}", split=split, directory=str(tmp_path / "s"))))
+        for split in ("train", "test")
+    ]
+    assert found == [{"train/0", "train/1"}, {f"{name}/2", f"{name}/3"}]
+
+
+def test_what_lies_beside_the_splits_is_left_out_and_listed(tmp_path, capsys):
+    mine = _folder(tmp_path / "mine", "train/0.png", "test/1.png", "extra/2.png", "3.png")
+    (mine / "test" / "torn.png").write_text("no")
+    flags = (f"folder:{mine}", f"--directory={tmp_path / 's'}")
+    assert main.main(["data", "info", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "train: 1 pictures" in out and "test: 1 pictures" in out
+    assert out.count("left out: ") == 3 and "torn.png" in out
+    for name in ("extra/2.png", "3.png"):
+        assert f"left out: {mine / name}: lies beside train, test" in out
+    (mine / "4.png").write_bytes((mine / "3.png").read_bytes())
+    assert main.main(["data", "info", *flags]) == 0
+    assert capsys.readouterr().out.count("left out: ") == 4
+
+
+def test_a_folder_with_train_alone_is_read_as_a_whole(tmp_path):
+    mine = _folder(tmp_path / "mine", "train/0.png", "train/1.png", "more/2.png")
+    every = prepared.Pictures(address=f"folder:{mine}", split="all", directory=str(tmp_path / "s"))
+    assert len(every) == 3 and not every.skipped
+
+
+def test_a_sweep_says_once_how_many_files_are_left_out(tmp_path, tiny_config, monkeypatch):
+    mine = _folder(tmp_path / "my pictures", "train/0.png", "train/1.png", "test/2.png", "3.png")
+    whole = _folder(tmp_path / "whole", "0.png", "1.png")
+    config, shards = tiny_config("photos"), str(tmp_path / "s")
+    config["data"] = {"source": f"folder:{mine}", "directory": shards, "augment": {}}
+    monkeypatch.setattr(run, "_train", lambda *unused, **named: {})
+    said = io.StringIO()
+    for workdir, test in (("a", None), ("b", f"folder:{whole}")):
+        config["data"]["test"] = test
+        run.train(config, tmp_path / workdir, rich.console.Console(file=said))
+    command = f"./launch.sh data info 'folder:{mine}' --directory={shards}"
+    line = f"folder:{mine}: 1 of 4 files left out; {command} lists them\n"
+    assert said.getvalue() == 2 * line
+
+
 def test_shards_are_written_once_and_again_when_a_file_changes(tmp_path):
     for i in range(2):
         Image.fromarray(_picture(8, 8, i)).save(tmp_path / f"{i}.png")
@@ -130,13 +232,16 @@ def test_sources_of_folders_and_data_sets_import_no_tensorflow(folders):
         ("folder:{root}/none", ("no such folder",)),
         ("folder:{root}/bare", ("holds no picture or sound", ".webp", ".flac")),
         ("folder:{root}/bad", ("no picture can be read", "one.png")),
-        ("tfds:none", ("not prepared", "tfds build none --file_format=array_record")),
+        ("folder:", ("must be folder:PATH",)),
+        ("folder:{root}/parent", ("has test and val but no train", "parent/test or folder:")),
+        ("tfds:none", ("not prepared", "./launch.sh data prepare tfds:none --directory={root}/s")),
         ("tfds:", ("must be tfds:NAME",)),
         ("tfds:none/", ("must be tfds:NAME",)),
-        ("tfds:none/a:1.0.0:train[:3]", ("none/a:1.0.0: is not prepared",)),
+        ("tfds:none/a-2.b:1.0.0:train[:3]#lr", ("none/a-2.b:1.0.0: is not prepared",)),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path, address, named):
+    _folder(tmp_path / "parent", "test/0.png", "val/1.png", "2.png")
     (tmp_path / "bare").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "one.png").write_text("no")
@@ -144,7 +249,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path, address, named):
         sources.build(address.format(root=tmp_path), split="train", directory=str(tmp_path / "s"))
     assert "\n" not in str(caught.value)
     for word in named:
-        assert word in str(caught.value)
+        assert word.format(root=tmp_path) in str(caught.value)
 
 
 def test_tests_may_come_from_elsewhere(folders, tmp_path):
@@ -247,6 +352,177 @@ def test_mnist_goes_through_the_builder_of_tfds_and_back(originals, tmp_path, ca
     assert sorted(stored) == sorted(digit.tobytes() for digit in digits)
     part = sources.build("tfds:mnist:train[:7]", split="test", directory=str(tmp_path / "shards"))
     assert len(part) == 7
+
+
+def test_a_data_set_of_tfds_is_prepared_once(toy, tmp_path, capsys, monkeypatch):
+    assert main.main(["data", "info", TOY, f"--directory={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert f"./launch.sh data prepare {TOY} --directory={tmp_path} prepares it" in error
+    assert toy([{"image": _png(_picture(8, 9, i))} for i in range(3)]) == 0
+    out, error = capsys.readouterr()
+    assert "train: 3 pictures" in out and "synjax_toy/a-2.b/1.2.0" in out and not error
+    monkeypatch.setattr(SynjaxToy, "VERSION", tfds.core.Version("2.0.0"))
+    assert toy(RuntimeError("an older one is there")) == 0
+    assert capsys.readouterr().out == out
+    for version in ("", ":1.2.0"):
+        found = sources.build(f"{TOY}{version}:train", split="test", directory=str(tmp_path))
+        np.testing.assert_array_equal(found[1], _picture(8, 9, 1))
+
+
+NO_NETWORK = requests.exceptions.ConnectionError("pool(host='there'): Max retries exceeded")
+
+
+@pytest.mark.parametrize(
+    ("address", "examples", "named"),
+    [
+        ("tfds:no_such_data_set", (), "TFDS has no data set of this name"),
+        (f"{TOY}:9.9.9", (), "cannot be prepared: Dataset synjax_toy cannot be loaded at version"),
+        ("tfds:synjax_toy/b", (), "cannot be prepared: BuilderConfig b not found"),
+        (TOY, NO_NETWORK, "a download failed, is there a network? pool(host='there'): Max"),
+        (TOY, AssertionError("Bring\nthe files"), "cannot be prepared: Bring the files"),
+        (TOY, OSError("Extracting: No module named 'tensorflow'"), "it needs TensorFlow, which"),
+        (TOY, [{"image": 0 * _picture(99, 99, 0)}], "it needs TensorFlow, which .venv/bin/python"),
+    ],
+)
+def test_what_cannot_be_prepared_is_one_line(
+    tmp_path, monkeypatch, capsys, address, examples, named
+):
+    if "TensorFlow" in named and importlib.util.find_spec("tensorflow"):
+        pytest.skip("TensorFlow is installed")
+    monkeypatch.setattr(SynjaxToy, "examples", examples)
+    assert main.main(["data", "prepare", address, f"--directory={tmp_path}"]) == 2
+    out, error = capsys.readouterr()
+    assert not out and "Dl Completed" not in error
+    line = error.splitlines()[-1]
+    assert named in line and address in line and len(line) < 500
+
+
+@pytest.mark.parametrize(
+    ("form", "feature", "named"),
+    [
+        ("array_record", "audio", "cannot be read: it needs TensorFlow, which .venv/bin/python"),
+        (
+            "tfrecord",
+            "image",
+            "another format than array_record; ./launch.sh data prepare tfds:old",
+        ),
+    ],
+)
+def test_what_tensorflow_alone_can_read_is_one_line(tmp_path, capsys, form, feature, named):
+    if importlib.util.find_spec("tensorflow"):
+        pytest.skip("TensorFlow is installed")
+    home, of = tmp_path / "old" / "1.0.0", "tensorflow_datasets.core.features"
+    home.mkdir(parents=True)
+    of_feature = {
+        "audio": {"dtype": "int16", "encoding": "NONE", "shape": {"dimensions": ["-1"]}},
+        "image": {"dtype": "uint8", "shape": {"dimensions": ["-1", "-1", "3"]}},
+    }[feature]
+    held = {
+        "pythonClassName": f"{of}.{feature}_feature.{feature.title()}",
+        feature: of_feature,
+    }
+    about = {
+        "pythonClassName": f"{of}.features_dict.FeaturesDict",
+        "featuresDict": {"features": {feature: held}},
+    }
+    (home / "features.json").write_text(json.dumps(about))
+    split = {"name": "train", "shardLengths": ["1"], "numBytes": "1"}
+    split["filepathTemplate"] = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+    info = {"name": "old", "version": "1.0.0", "fileFormat": form, "splits": [split]}
+    (home / "dataset_info.json").write_text(json.dumps(info))
+    assert main.main(["data", "info", "tfds:old", f"--directory={tmp_path}"]) == 2
+    out, error = capsys.readouterr()
+    assert not out and named in error and error.count("\n") == 1
+
+
+PICTURE, GREY = tfds.features.Image(), tfds.features.Image(shape=(None, None, 1))
+
+
+def _toy_source(tmp_path, feature=""):
+    return sources.build(f"{TOY}{feature}", split="train", directory=str(tmp_path))
+
+
+def test_masks_and_depths_are_no_pictures(toy, tmp_path):
+    mask = tfds.features.LabeledImage(labels=4, shape=(None, None, 1))
+    example = {name: _png(_picture(8, 8, 0)[..., 0]) for name in ("a_mask", "b_depth")}
+    example |= {"photo": _png(_picture(8, 8, 1))}
+    assert toy([example], a_mask=mask, b_depth=GREY, photo=PICTURE) == 2  # grey is one, too
+    (path,) = tmp_path.rglob("features.json")
+    about = json.loads(path.read_text())
+    about["featuresDict"]["features"]["b_depth"]["image"]["dtype"] = "float32"
+    path.write_text(json.dumps(about))
+    np.testing.assert_array_equal(_toy_source(tmp_path)[0], _picture(8, 8, 1))
+
+
+def test_of_several_pictures_one_has_to_be_named(toy, tmp_path, capsys):
+    pictures = {"lr": _picture(8, 8, 0), "hr": _picture(16, 16, 1)}
+    example = {name: _png(pixels) for name, pixels in pictures.items()} | {"text": "a"}
+    assert toy([example], lr=PICTURE, hr=PICTURE, text=tfds.features.Text()) == 2
+    error = capsys.readouterr().err
+    assert "several features of images; name one of them at the end: #hr, #lr" in error
+    for name, pixels in pictures.items():
+        np.testing.assert_array_equal(_toy_source(tmp_path, f"#{name}")[0], pixels)
+        np.testing.assert_array_equal(_toy_source(tmp_path, f":train#{name}")[0], pixels)
+    for name in ("text", "image"):
+        with pytest.raises(ValueError, match=f"neither pictures nor sounds in '{name}'; .*'hr'"):
+            _toy_source(tmp_path, f"#{name}")
+
+
+def test_of_several_pictures_one_may_be_called_image(toy, tmp_path):
+    example = {"a": _png(_picture(8, 8, 0)), "image": _png(_picture(8, 8, 1))}
+    assert toy([example], a=PICTURE, image=PICTURE) == 0
+    np.testing.assert_array_equal(_toy_source(tmp_path)[0], _picture(8, 8, 1))
+
+
+def _saved(image, form, **options):
+    content = io.BytesIO()
+    image.save(content, form, **options)
+    return content.getvalue()
+
+
+def _contents():
+    """Files of one picture, by name."""
+    deep = np.random.default_rng(0).integers(0, 2**16, (20, 30, 4), np.uint16)
+    alpha = Image.fromarray((deep >> 8).astype(np.uint8))
+    palette = alpha.convert("RGB").quantize(8)
+    return {
+        "grey.png": _saved(alpha.convert("L"), "PNG"),
+        "palette.png": _saved(palette, "PNG"),
+        "rgb.jpg": _saved(alpha.convert("RGB"), "JPEG"),
+        "deep_grey.png": _png(deep[..., 0]).read(),
+        "deep_grey_alpha.png": _png(deep[..., 2:]).read(),
+        "deep_rgb.png": _png(deep[..., :3]).read(),
+        "deep_alpha.png": _png(deep).read(),
+        "alpha.png": _saved(alpha, "PNG"),
+        "grey_alpha.png": _saved(alpha.convert("LA"), "PNG"),
+        "palette_alpha.png": _saved(palette, "PNG", transparency=bytes(range(0, 256, 32))),
+        "alpha.webp": _saved(alpha, "WEBP", lossless=True),
+    }
+
+
+def test_16_bits_and_alpha_are_read_as_in_a_folder(toy, tmp_path):
+    contents = _contents()
+    features = {"image": PICTURE, "name": tfds.features.Text()}
+    examples = [{"image": io.BytesIO(c), "name": name} for name, c in contents.items()]
+    assert toy(examples, **features) == 0
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for i, (name, content) in enumerate(contents.items()):
+        (mine / f"{i:02d}_{name}").write_bytes(content)
+    in_folder = sources.build(f"folder:{mine}", split="all", directory=str(tmp_path))
+    assert len(in_folder) == len(contents)
+    for i, name in enumerate(contents):
+        found = _toy_source(tmp_path)[i]
+        assert found.flags.c_contiguous and not found.flags.writeable
+        np.testing.assert_array_equal(found, in_folder[i], err_msg=name)
+
+
+def test_a_format_without_a_reader_for_alpha_is_named(toy, tmp_path):
+    clear = Image.fromarray(_picture(8, 8, 0)).quantize(4)
+    toy([{"image": io.BytesIO(_saved(clear, "GIF", transparency=0))}])
+    source = _toy_source(tmp_path)
+    with pytest.raises(ValueError, match="picture 0 .*is a GIF with alpha .*allowed are PNG, TIFF"):
+        source[0]
 
 
 def test_the_verb_says_what_is_there_and_draws_it(folders, tmp_path, capsys):

@@ -1,16 +1,18 @@
 """The arithmetic of docs/scaling.md, and that the document holds what it gives."""
 
 import importlib.util
-import pathlib
+import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import load_config
+from conftest import ROOT, load_config
 
 from synjax.training import plan
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 _spec = importlib.util.spec_from_file_location("scaling", DOCS / "scaling.py")
 scaling = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(scaling)
@@ -62,7 +64,18 @@ def test_a_step_takes_as_long_as_its_operations_at_the_assumed_share_of_the_peak
     assert scaling.step_seconds(chips, 6e11) == pytest.approx(1.0)
 
 
-def test_the_document_holds_the_tables():
+def test_the_command_of_the_document_prints_its_tables(environment):
     text = (DOCS / "scaling.md").read_text()
-    for table in scaling.tables():
+    [command] = re.findall(r"`\.venv/bin/python (.*scaling.*)`", text)
+    done = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    tables = done.stdout.strip().split("\n\n")
+    assert len(tables) == 4
+    for table in tables:
         assert table in text, table

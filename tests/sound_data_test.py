@@ -17,7 +17,7 @@ def _integers(count, seed):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A folder of sounds, one in stereo, one damaged: (folder, shards)."""
+    """A folder of sounds, one damaged, one too loud: (folder, shards)."""
     root = tmp_path_factory.mktemp("sounds")
     mine = root / "mine"
     (mine / "deep").mkdir(parents=True)
@@ -25,6 +25,7 @@ def folders(tmp_path_factory):
         sounds.write(mine / "deep" / f"{i:02d}.wav", _integers(900 + 100 * i, i), 8000)
     sounds.write(mine / "a.flac", _integers(700, 20), 8000)
     (mine / "torn.wav").write_bytes((mine / "deep" / "00.wav").read_bytes()[:20])
+    sounds.write(mine / "loud.wav", 2 * np.ones((100, 1), np.float32), 8000)
     return mine, root / "shards"
 
 
@@ -46,6 +47,57 @@ def test_floats_are_kept_in_wav_and_channels_are_averaged(tmp_path):
     both = np.concatenate([x, -x / 2], 1)
     soundfile.write(tmp_path / "stereo.wav", both, 8000, subtype="FLOAT")
     np.testing.assert_allclose(sounds.read(tmp_path / "stereo.wav")[0], x / 4, atol=1e-7)
+
+
+FADING = np.linspace(-1, 1, 50)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("x", "subtype", "message"),
+    [
+        (1.5 * FADING, "FLOAT", "has a peak of 1.5, allowed is at most 1: scale it down"),
+        (FADING + [[0, 1e-6]], "FLOAT", "has a peak of 1.000001"),
+        (FADING * [[0.5, -0.5]], "PCM_16", "silence .*channels: 2, peak: 0.5.*keep one channel"),
+        (FADING * 2**-17, "PCM_24", "would be silence as one channel of 16 bits .*scale it up"),
+    ],
+)
+def test_what_would_be_damaged_is_refused(tmp_path, x, subtype, message):
+    import soundfile
+
+    path = tmp_path / "x.wav"
+    soundfile.write(path, x, 8000, subtype=subtype)
+    with pytest.raises(ValueError, match=message) as caught:
+        sounds.read(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_full_scale_and_silence_are_kept(tmp_path):
+    for x in (FADING.astype(np.float32), np.zeros((50, 1), np.int16)):
+        sounds.write(tmp_path / "x.wav", x, 8000)
+        np.testing.assert_array_equal(sounds.read(tmp_path / "x.wav")[0], x)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "subtype", "lost"),
+    [
+        ("x.wav", 1, "PCM_16", ""),
+        ("x.wav", 1, "PCM_U8", ""),
+        ("x.wav", 2, "PCM_16", "its 2 channels were averaged to one"),
+        ("x.flac", 1, "PCM_24", "its samples were rounded to 16 bits"),
+        ("x.wav", 1, "FLOAT", "its samples were rounded to 16 bits"),
+        (
+            "x.wav",
+            3,
+            "PCM_32",
+            "its 3 channels were averaged to one, its samples were rounded to 16 bits",
+        ),
+    ],
+)
+def test_what_16_bits_of_one_channel_lose_is_known(tmp_path, name, channels, subtype, lost):
+    import soundfile
+
+    soundfile.write(tmp_path / name, np.repeat(FADING / 2, channels, 1), 8000, subtype=subtype)
+    assert sounds.losses(tmp_path / name) == lost
 
 
 @pytest.mark.parametrize(
@@ -72,10 +124,11 @@ def test_a_folder_of_sounds_is_a_source_of_them(folders):
         source = sources.build(f"folder:{mine}", split=split, directory=str(shards))
         assert source.kind == "sound" and source.sample_rate == 8000
         found |= {source.name(i): source[i] for i in range(len(source))}
-    assert len(found) == 13 and "torn" not in found
+    assert len(found) == 13 and "torn" not in found and "loud" not in found
     np.testing.assert_array_equal(found["deep/03"] * 2**15, _integers(1200, 3))
     np.testing.assert_array_equal(found["a"] * 2**15, _integers(700, 20))
-    assert len(source.skipped) == 1 and "torn.wav" in source.skipped[0]
+    loud, torn = sorted(source.skipped)
+    assert "torn.wav" in torn and "loud.wav: has a peak of 2.0" in loud
 
 
 def test_two_rates_or_two_kinds_in_a_folder_are_refused(tmp_path):

@@ -72,6 +72,6 @@ def test_a_sound_goes_through_the_codec_of_a_trial_and_back(swept, tmp_path, cap
         "compress", tmp_path / "in.png", tmp_path / "y.syn", codec, status=2
     )
     assert not (tmp_path / "y.syn").exists()
-    assert "is one of sounds, not of pictures" in run(
+    assert "holds no picture; sounds go to .wav, .flac" in run(
         "decompress", tmp_path / "x.syn", tmp_path / "o.png", codec, status=2
     )

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from synjax import main, run
-from synjax.training import ledger, plan
+from synjax.training import checkpoint, ledger, plan
 
 
 @pytest.fixture
@@ -23,7 +23,10 @@ def _shown(home, capsys):
 
 
 def _save(home, name, step):
-    (home / name / "checkpoints" / f"{step:08d}").mkdir(parents=True)
+    for part in checkpoint.DESCRIBED:
+        path = home / name / "checkpoints" / f"{step:08d}" / part
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
 
 
 def _record(path, stage, step, age):
@@ -80,6 +83,47 @@ def test_trials_are_what_their_rows_say(home, capsys):
     assert "4 trials: 2 done, 1 waiting, 1 failed" in shown
 
 
+def test_what_diverged_is_shown_with_the_files_that_keep_it_from_being_tried_again(home, capsys):
+    hint = "to try again what diverged, remove in it and start it again"
+    ledger.note_death(home / "encoders" / "ld=24", "its job died")
+    assert hint not in _shown(home, capsys)
+    (home / "encoders" / "ld=24" / ledger.FAILED).write_text('{"reason": "rate not finite"}')
+    rows = home / "trials" / "ld=24,lp=0" / ledger.ROWS
+    rows.parent.mkdir(parents=True)
+    rows.write_text('[{"status": "diverged", "reason": "rate not finite"}]')
+    shown = _shown(home, capsys)
+    assert f"{hint}: encoders/ld=24/failed.json trials/ld=24,lp=0/rows.json\n" in shown
+
+
+def test_a_job_that_died_in_the_evaluation_is_a_reason_too(home, capsys):
+    _save(home, "encoders/ld=24", 30)
+    _save(home, "decoders/ld=24,lp=0", 30)
+    ledger.note_death(home / "decoders" / "ld=24,lp=0", "its job died with status 1: out of memory")
+    shown = _shown(home, capsys)
+    reason = "failed its job died with status 1: out of memory"
+    assert _line(shown, "ld=24,lp=0") == f"trial ld=24,lp=0 {reason}"
+    assert _line(shown, "encoders/ld=24") == "run encoders/ld=24 done"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("config.json", '{"name": "a', "config.json is not JSON"),
+        ("config.json", "{}", "config.json is no configuration: it has no key 'name'"),
+        ("trials/ld=24,lp=0/rows.json", "", "rows.json is not JSON"),
+        ("encoders/ld=24/failed.json", "", "failed.json is not JSON"),
+        (ledger.PLAN, "{", "plan.json is not JSON"),
+        (ledger.PLAN, "{}", "plan.json lists no runs and trials"),
+    ],
+)
+def test_a_damaged_file_is_one_line_that_names_it(home, capsys, name, text, said):
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text(text)
+    assert main.main(["status", str(home)]) == 2
+    error = capsys.readouterr().err
+    assert f"{home / name}" in error and said in error and error.count("\n") == 1
+
+
 def test_status_reads_no_data_and_writes_nothing(home, capsys, monkeypatch):
     monkeypatch.setattr(plan, "make", None)
     before = sorted((p, p.stat().st_mtime_ns) for p in home.rglob("*"))
@@ -113,7 +157,3 @@ def test_what_is_no_sweep_is_status_2_and_one_line(tmp_path, capsys):
     for arguments in ([str(tmp_path)], [str(tmp_path / "none")], []):
         assert main.main(["status", *arguments]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / ledger.PLAN).write_text("{")
-    assert main.main(["status", str(tmp_path)]) == 2
-    assert f"{ledger.PLAN} is not JSON" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """A sweep in an object store: it continues from there, and nothing is lost when uploads fail."""
 
+import datetime
 import json
+import os
 import pathlib
 
 import fsspec
@@ -38,7 +40,8 @@ class Bucket(local_files.LocalFileSystem):
 
 @pytest.fixture
 def bucket(tmp_path, monkeypatch):
-    fsspec.register_implementation("gcs", Bucket, clobber=True)
+    for name in ("gcs", "gs"):  # as etils and fsspec itself call it
+        fsspec.register_implementation(name, Bucket, clobber=True)
     monkeypatch.setattr(Bucket, "root", tmp_path / "stores")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
     (tmp_path / "copies").mkdir()
@@ -167,16 +170,35 @@ def test_a_file_that_vanishes_during_the_upload_is_passed_over(mirror, tmp_path,
     assert _names(tmp_path / "remote") == ["b"]
 
 
-def test_names_of_checkpoints_do_without_their_contents(mirror, tmp_path):
+def test_a_copy_is_as_old_as_what_it_is_of(mirror, tmp_path):
+    record = tmp_path / "remote" / "record.jsonl"
+    record.parent.mkdir()
+    record.write_text("{}\n")
+    os.utime(record, (1e9, 1e9))
+    mirror.pull()
+    assert (mirror.local / "record.jsonl").stat().st_mtime == 1e9
+
+
+def test_a_time_that_etils_does_not_know_is_found(bucket, monkeypatch):
+    known = datetime.datetime.fromtimestamp(1e9, datetime.UTC)
+    (bucket / "record.jsonl").write_text("{}")
+    for name in ("LastModified", "last_modified"):
+        info = {"type": "file", "size": 2, name: known}
+        monkeypatch.setattr(Bucket, "info", lambda self, path, info=info, **unused: info)
+        assert storage._modified(epath.Path("gs://mine/record.jsonl")) == 1e9
+
+
+def test_names_and_sizes_of_checkpoints_do_without_their_contents(mirror, tmp_path):
     large = tmp_path / "remote" / "encoders" / "one" / storage.CHECKPOINTS / "00000030" / "state"
     large.mkdir(parents=True)
-    (large / "0").write_bytes(bytes(1000))
+    (large / "0").write_bytes(b"1" * 100_000)
     (tmp_path / "remote" / "plan.json").write_text("{}")
     mirror.pull(checkpoints=False)
     assert (mirror.local / "plan.json").read_text() == "{}"
-    assert [p.stat().st_size for p in mirror.local.rglob("0")] == [0]
+    (copy,) = mirror.local.rglob("0")
+    assert copy.stat().st_size == 100_000 and copy.stat().st_blocks == 0
     mirror.push()
-    assert (large / "0").stat().st_size == 1000  # what was not fetched is not written back
+    assert (large / "0").read_bytes() == b"1" * 100_000  # what was not fetched is not written back
 
 
 def test_uploads_go_on_in_the_background_and_failures_are_tried_again(

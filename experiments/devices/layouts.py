@@ -53,7 +53,7 @@ def arguments(tiny, workdir):
     settings = {"fidelity": (24, 64), "perception": (16, 64)}
     steps = TINY_STEPS if tiny else STEPS
     asked = ["train" if tiny else "sweep", f"--config=configs/photos.py{':tiny' if tiny else ''}"]
-    asked += [f"--workdir={workdir}", "--workers=1", "--config.evaluation.limit=1"]
+    asked += [f"--workdir={workdir}", "--workers=2", "--config.evaluation.limit=1"]
     for stage, (batch, crop) in settings.items():
         own = {"steps": steps, "batch": batch, "crop": crop, "checkpoint_every": steps}
         asked += [f"--config.stages.{stage}.{name}={value}" for name, value in own.items()]
@@ -142,6 +142,8 @@ def compare(one, other, tiny):
     if tiny:
         return found
     left, right = table(one), table(other)
+    if not left.isna().equals(right.isna()):
+        raise RuntimeError(f"{other} has numbers where {one} has none, or the reverse")
     scale = left.abs().max().clip(lower=1e-12)
     found["table"] = float(((left - right).abs().max() / scale).max())
     return found

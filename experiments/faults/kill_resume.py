@@ -2,10 +2,11 @@
 
     .venv/bin/python -m experiments.faults.kill_resume --kills=20 --seed=0
 
-For every perception module and every number of devices, a sweep of one encoder and one decoder is
-killed with SIGKILL and started again until it is done; every fourth kill waits for a save and hits
-it. Then the hashes of all leaves of the checkpoints, the records but for their times, and the table
-must be those of a sweep that ran through. With kills left, it starts over in a new directory.
+For every perception module (on vectors, or on pictures where it takes nothing else) and every
+number of devices, a sweep of one encoder and one decoder is killed with SIGKILL and started again
+until it is done; every fourth kill waits for a save and hits it. Then the hashes of all leaves of
+the checkpoints, the records but for their times, and the table must be those of a sweep that ran
+through. With kills left, it starts over in a new directory.
 
 Environment and arguments after `--` go to the trainings: `XLA_FLAGS`, or `-- --mesh=1x8`. The
 numbers of `--devices` are virtual ones of the CPU; 0 leaves the devices as they are, GPUs too.
@@ -25,16 +26,18 @@ import sys
 import tempfile
 import time
 
+from configs._stand_ins import OF_PICTURES
+
 ROOT = pathlib.Path(__file__).parents[2]
 MODULES = ("sliced_wasserstein", "wgan_gp", "gan", "variational_kl", "mmd", "mixture")
+MODULES += ("wasserstein_distortion",)
 TIMES = ("seconds", "time", "seconds_encode", "seconds_decode")
-SMALL = {
-    "sweep.lambda_d": "(24.0,)",
-    "sweep.lambda_p": "(7200.0,)",
-    "evaluation.limit": "256",
-    **{f"stages.{stage}.steps": "12" for stage in ("fidelity", "perception")},
-    **{f"stages.{stage}.checkpoint_every": "2" for stage in ("fidelity", "perception")},
-}
+SMALL = {f"stages.{stage}.steps": "12" for stage in ("fidelity", "perception")}
+SMALL |= {f"stages.{stage}.checkpoint_every": "2" for stage in ("fidelity", "perception")}
+VECTORS = {"sweep.lambda_d": "(24.0,)", "sweep.lambda_p": "(7200.0,)", "evaluation.limit": "256"}
+PICTURES = {"sweep.lambda_d": "(24.0,)", "sweep.lambda_p": "(1.0,)"}
+PICTURES |= {f"stages.{stage}.conditions": "1" for stage in ("fidelity", "perception")}
+PICTURES |= {f"stages.{stage}.batch": "8" for stage in ("fidelity", "perception")}
 
 
 def _run(arguments, devices, log):
@@ -54,8 +57,9 @@ def _run(arguments, devices, log):
 def start(workdir, module, devices, extra=()):
     """Starts the sweep of a module, or what is missing of it, as a process."""
     name = "tiny" if module == "sliced_wasserstein" else f"tiny,{module}"
-    arguments = ["sweep", f"--config=configs/gaussian.py:{name}", f"--workdir={workdir}"]
-    arguments += [f"--config.{key}={value}" for key, value in SMALL.items()]
+    file, own = ("photos", PICTURES) if module in OF_PICTURES else ("gaussian", VECTORS)
+    arguments = ["sweep", f"--config=configs/{file}.py:{name}", f"--workdir={workdir}"]
+    arguments += [f"--config.{key}={value}" for key, value in (SMALL | own).items()]
     log = workdir.with_suffix(".log")
     context = multiprocessing.get_context("forkserver")  # which imports once, and forks from there
     context.set_forkserver_preload(["synjax.main"])

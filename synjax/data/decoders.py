@@ -9,16 +9,24 @@ import contextlib
 import io
 import logging
 import math
+import re
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 MAX_PIXELS = 2**27  # of one picture; Pillow's own limit against bombs lies above it
 ORIENTATION = 0x0112  # the tag, of EXIF and TIFF alike
 
+_ALLOWED_SIZE = f"allowed are 1 to {MAX_PIXELS} in all"
 # Pillow's mode -> what it is read as. Each is exact: palettes become the colours they stand for.
 _MODES = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "RGB": "RGB", "RGBA": "RGBA"}
+# How the files that Pillow reads begin.
+_SIGNATURES = {
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "WebP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+}
 _COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, deflate, PackBits, deflate's older number
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _UNASSOCIATED_ALPHA = 2
@@ -31,14 +39,14 @@ def png(content):
     image = _opened(content, "PNG")
     if content[12:16] != b"IHDR":
         raise ValueError("is damaged, or no PNG: it does not begin with its header")
-    if image.mode != "P" and "transparency" in image.info:
-        raise ValueError("has a transparent colour; allowed are pictures without")
-    if content[24] < 16:  # the bit depth, at a fixed place of the header
+    has_key = image.mode != "P" and "transparency" in image.info  # one colour is transparent
+    if content[24] < 16 and not has_key:  # the bit depth, at a fixed place of the header
         return _pixels(image, "PNG")
     import imagecodecs  # needed here alone
 
     with _decoding("PNG"):
-        # Pillow checks all of the file and reads EXIF, but has 16 bits for grey alone.
+        # Pillow checks all of the file and reads EXIF, but has 16 bits for grey alone, and misses a
+        # transparent colour of 2 or 4 bits. Here that colour becomes an alpha channel.
         image.load()
         orientation = image.getexif().get(ORIENTATION, 1)
         return _with_channels(imagecodecs.png_decode(content)), orientation
@@ -132,6 +140,10 @@ def _decoding(kind):
     """Around calls of a library: what it raises becomes one ValueError."""
     try:
         yield
+    except Image.DecompressionBombError:  # raised before `_check_size` can know the size
+        raise ValueError(f"has too many pixels; {_ALLOWED_SIZE}") from None
+    except UnidentifiedImageError:  # its own words are an address in memory
+        raise ValueError("is damaged: its header cannot be read") from None
     except Exception as error:  # decoders raise all kinds for files that are damaged
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"is damaged, or no {kind}: {reason[:200]}") from error
@@ -139,7 +151,7 @@ def _decoding(kind):
 
 def _check_size(height, width):
     if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
-        raise ValueError(f"has {width} × {height} pixels; allowed are 1 to {MAX_PIXELS} in all")
+        raise ValueError(f"has {width} × {height} pixels; {_ALLOWED_SIZE}")
 
 
 def _check_frames(count):
@@ -147,8 +159,15 @@ def _check_frames(count):
         raise ValueError(f"has {count} frames or pages; allowed is one")
 
 
+def _require_signature(content, kind):
+    held = [other for other, signature in _SIGNATURES.items() if signature.match(content)]
+    if held != [kind]:
+        raise ValueError(f"holds a {held[0]}, not a {kind}" if held else f"holds no {kind}")
+
+
 def _opened(content, kind):
     """The picture of a file as Pillow sees it, not decoded yet."""
+    _require_signature(content, kind)
     with _decoding(kind):
         image = Image.open(io.BytesIO(content), formats=[kind])
         frames = 1 if kind == "JPEG" else getattr(image, "n_frames", 1)

@@ -2,10 +2,11 @@
 
 Its shards are array_record files.
 
-Subfolders `train`, `val` or `validation`, and `test`, where `train` is one of two at least, are the
-splits; otherwise every tenth file is for testing, chosen by its name, so that files which come
-later move no other. JPEGs are kept as they are, other pictures as PNG of 8 bits and three channels;
-sounds, which must have one sample rate, as 16 bits of one channel.
+Subfolders `train`, `val` (`valid`, `validation`) and `test`, where `train` is one of two at least,
+are the splits, and what lies beside them is left out; otherwise every tenth file is for testing,
+chosen by its name, so that files which come later move no other. JPEGs are kept as they are, other
+pictures as PNG of 8 bits and three channels; sounds, which must have one sample rate, as 16 bits of
+one channel.
 """
 
 import contextlib
@@ -25,7 +26,13 @@ SUFFIXES = {
     "picture": (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"),
     "sound": sounds.SUFFIXES,
 }
-SPLITS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+SPLITS = {  # of a subfolder's name
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
 TEST_SHARE = 10  # one file in so many, where the folder does not say
 SHOWN = 5  # unreadable files that an error names
 
@@ -34,12 +41,14 @@ def listing(path):
     """The files of a folder by split, nested ones too, in the order of their names.
 
     Returns:
-      "picture" or "sound", and {"train": [pathlib.Path, …], …}, with "validation" and "test" where
-      the folder has them.
+      "picture" or "sound"; {"train": [pathlib.Path, …], …}, with "validation" and "test" where the
+      folder has them; and the files that lie beside these.
 
     Raises:
-      ValueError: no such folder; nothing of use in it, or both kinds.
+      ValueError: no such folder; nothing of use in it, or both kinds; splits without "train".
     """
+    if not path:
+        raise ValueError("folder: must be folder:PATH, got no path")
     folder = pathlib.Path(path).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"folder:{path}: there is no such folder")
@@ -53,12 +62,25 @@ def listing(path):
         allowed = ", ".join(s for own in SUFFIXES.values() for s in own)
         raise ValueError(f"folder:{path}: holds no picture or sound ({allowed})")
     ((kind, found),) = of_kind.items()
-    parts = [(p.relative_to(folder).parts[0].lower(), p) for p in found]
-    own = {split: [p for part, p in parts if part in names] for split, names in SPLITS.items()}
-    own = {split: files for split, files in own.items() if files}
-    if "train" in own and len(own) > 1:
-        return kind, own
-    return kind, {"train": found}
+    return kind, *_splits(path, folder, found)
+
+
+def _splits(path, folder, files):
+    """The files by split, and those that lie beside several splits."""
+    own, beside = {split: [] for split in SPLITS.values()}, []
+    for file in files:
+        split = SPLITS.get(file.relative_to(folder).parts[0].lower())
+        (own[split] if split else beside).append(file)
+    own = {split: found for split, found in own.items() if found}
+    if own and "train" not in own:
+        parts = sorted({p.relative_to(folder).parts[0] for found in own.values() for p in found})
+        raise ValueError(
+            f"folder:{path}: has {' and '.join(parts)} but no train beside it; name "
+            f"{' or '.join(f'folder:{pathlib.Path(path, part)}' for part in parts)}, or rename it"
+        )
+    if len(own) < 2:
+        return {"train": files}, []
+    return own, beside
 
 
 def is_held_out(name):
@@ -79,19 +101,21 @@ def builder(path, directory=None):
     import tensorflow_datasets as tfds
 
     folder = pathlib.Path(path).expanduser().resolve()
-    kind, files = listing(path)
+    kind, files, beside = listing(path)
     state = [
-        (str(p), p.stat().st_size, p.stat().st_mtime_ns) for own in files.values() for p in own
+        (split, str(p), p.stat().st_size, p.stat().st_mtime_ns)
+        for split, own in (*files.items(), (None, beside))
+        for p in own
     ]
     stem = re.sub(r"\W", "_", folder.name)  # as TFDS wants names of configurations
     key = f"{stem}-{_digest(repr((str(folder), state)).encode()).hex()[:12]}"
 
     with tfds.core.registered.skip_registration():  # a second folder has the same name
-        made = _class(tfds, path, folder, kind, files, key)
+        made = _class(tfds, path, folder, kind, files, beside, key)
     return made(config=key, data_dir=directory, file_format="array_record")
 
 
-def _class(tfds, path, folder, kind, files, key):
+def _class(tfds, path, folder, kind, files, beside, key):
     if kind == "sound":
         rate = _sample_rate(path, [p for own in files.values() for p in own])
         what = {
@@ -141,7 +165,8 @@ def _class(tfds, path, folder, kind, files, key):
                 listed = "; ".join(self._skipped[:SHOWN])
                 raise ValueError(f"folder:{path}: no {kind} can be read ({listed})")
             self.info.metadata["fingerprint"] = self._contents.hexdigest()
-            self.info.metadata["skipped"] = list(self._skipped)
+            others = [f"{file}: lies beside {', '.join(files)}" for file in beside]
+            self.info.metadata["skipped"] = self._skipped + others
             if kind == "sound":
                 self.info.metadata["sample_rate"] = rate
             if len(files) == 1:
@@ -211,17 +236,17 @@ def _encoded_picture(file):
     content = file.read_bytes()
     if file.suffix.lower() in (".jpg", ".jpeg"):
         with Image.open(io.BytesIO(content)) as image:
-            if np.array_equal(np.asarray(image.convert("RGB")), _rgb(pixels)):  # not turned by EXIF
+            if np.array_equal(np.asarray(image.convert("RGB")), rgb(pixels)):  # not turned by EXIF
                 return content
     encoded = io.BytesIO()
-    Image.fromarray(_rgb(pixels)).save(encoded, "PNG", compress_level=1)
+    Image.fromarray(rgb(pixels)).save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()
 
 
 _STORED = {"picture": _stored_picture, "sound": _stored_sound}
 
 
-def _rgb(pixels):
+def rgb(pixels):
     """uint8 [H, W, 3] of uint8 or uint16 [H, W, 1 or 3]."""
     if pixels.dtype == np.uint16:
         pixels = np.round(pixels / 257).astype(np.uint8)

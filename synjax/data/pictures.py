@@ -8,9 +8,9 @@
     .npy          uint8, uint16, floats in [0, 1]            uint8, uint16, float32
 
 What loses nothing is converted: fewer than 8 bits become 8, palettes become their colours, and a
-picture that lies on its side by its EXIF orientation is turned upright. Alpha needs a word of the
-caller. CMYK and other colour spaces, transparent colours, animations and further pages are refused.
-Samples are what the file stores: colour profiles and gamma change nothing.
+picture that lies on its side by its EXIF orientation is turned upright. Alpha, also that of a
+transparent colour, needs a word of the caller. CMYK and other colour spaces, animations and further
+pages are refused. Samples are what the file stores: colour profiles and gamma change nothing.
 """
 
 import io
@@ -36,6 +36,7 @@ _DECODERS = {
     ".npy": decoders.npy,
 }
 _DEPTHS = {".png": (8, 16), ".webp": (8,), ".tif": (8, 16), ".tiff": (8, 16), ".npy": (8, 16, 32)}
+WRITTEN = tuple(_DEPTHS)  # suffixes
 
 # EXIF orientation -> what turns the picture upright; all others leave it as it is.
 _TURNS = {
@@ -79,7 +80,7 @@ def read(path, alpha="refuse"):
     if pixels.shape[-1] in (2, 4):
         if alpha == "refuse":
             raise ValueError(f"{path}: has an alpha channel; --alpha=flatten lays it over white")
-        pixels = _over_white(pixels)
+        pixels = over_white(pixels)
     return np.ascontiguousarray(pixels)
 
 
@@ -127,7 +128,7 @@ def _decoded(path, decode):
         return decode(path.read_bytes())
 
 
-def _over_white(x):
+def over_white(x):
     """[H, W, C + 1] with alpha → [H, W, C], rounded to the nearest."""
     top = np.iinfo(x.dtype).max
     color, opacity = x[..., :-1].astype(np.uint32), x[..., -1:].astype(np.uint32)

@@ -1,19 +1,23 @@
 """Pictures and sounds of data sets that TFDS has prepared, in random access, without TensorFlow.
 
-tfds:NAME[:SPLIT]   one that `tfds build` or `./launch.sh data prepare` left, NAME as TFDS has it
-folder:PATH         a folder of pictures or sounds, which `folder` prepares at the first use
+tfds:NAME     one that `./launch.sh data prepare` or TFDS itself left, NAME as TFDS has it;
+              NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE] in full
+folder:PATH   a folder of pictures or sounds, which `folder` prepares at the first use
 """
 
+import contextlib
 import dataclasses
 import functools
 import io
 import re
+import shlex
+import sys
 from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-from synjax.data import folder, kept
+from synjax.data import decoders, folder, kept, pictures
 
 SCHEMES = ("tfds", "folder")
 MOST_MEASURED = 20_000  # pictures; about two seconds
@@ -21,8 +25,14 @@ KEPT = 2**30  # bytes of decoded pictures, for all readers of a source
 SPLITS = {"train": ("train",), "test": ("test", "validation")}  # of TFDS, the first that is there
 EVERYTHING = "all"
 SAMPLE_RATE = "sample_rate"  # what `folder` notes of sounds
+FORMAT = "array_record"
+LONGEST = 300  # characters of TFDS's own words in an error
 _TEST = "--config.data.test=folder:PATH or tfds:NAME:SPLIT"
-_ADDRESS = re.compile(r"tfds:(\w+(?:/\w+)?(?::\d+\.\d+\.\d+)?)(?::(.+))?")
+_NAMES = "tfds:NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE]"
+_ADDRESS = re.compile(r"tfds:(\w+(?:/[\w.+-]+)?(?::\d+\.\d+\.\d+)?)(?::([^#]+))?(?:#(.+))?")
+_PREFIX = re.compile(r'^Failed to construct dataset .*?}": ')  # that TFDS gives to errors
+_DECODERS = {"PNG": decoders.png, "TIFF": decoders.tiff, "WEBP": decoders.webp}  # for Pillow's name
+_INSTALL = ".venv/bin/python -m pip install tensorflow -c constraints.txt"
 
 
 def source(address, *, split, directory=None):
@@ -35,8 +45,38 @@ def source(address, *, split, directory=None):
     for kind in (Pictures, Sounds):
         if opened.keys_of(kind.feature):
             return kind(address=address, split=split, directory=directory)
-    features = list(opened.builder.info.features)
-    raise ValueError(f"{address}: has neither pictures nor sounds; its features are {features}")
+    features, asked = sorted(opened.builder.info.features), opened.asked[2]
+    where = "" if asked is None else f" in {asked!r}"
+    raise ValueError(
+        f"{address}: has neither pictures nor sounds{where}; its features are {features}"
+    )
+
+
+def prepare(address, directory=None):
+    """Has TFDS download and write a data set, unless it is there in some version.
+
+    Args:
+      address: tfds:NAME[:SPLIT]; all splits are written.
+      directory: where TFDS keeps its data sets; None for its own default.
+
+    Raises:
+      ValueError: TFDS has no such data set, or cannot prepare it here.
+    """
+    import tensorflow_datasets as tfds
+
+    name = _named(address)[0]
+    if _found(name, directory) is not None:
+        return
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own words
+            builder = tfds.builder(name, data_dir=directory, file_format=FORMAT)
+            builder.download_and_prepare()
+    except tfds.core.registered.DatasetNotFoundError:
+        raise ValueError(f"tfds:{name}: TFDS has no data set of this name") from None
+    except Exception as error:  # a data set is code that may raise anything
+        raise ValueError(f"tfds:{name}: cannot be prepared: {_reason(error)}") from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +84,7 @@ class Prepared:
     """One split of a data set.
 
     Attributes:
-      address: tfds:NAME[:SPLIT] or folder:PATH.
+      address: tfds:NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE] or folder:PATH.
       split: "train", "test" or, for all there are, "all"; an address that names one overrides it.
       directory: where TFDS keeps its data sets; None for $TFDS_DATA_DIR or ~/tensorflow_datasets.
     """
@@ -80,41 +120,64 @@ class Prepared:
         """Why files of a folder were left out."""
         return (self.builder.info.metadata or {}).get("skipped", [])
 
+    @property
+    def left_out(self) -> str:
+        """One line on how many files were left out; empty where none were."""
+        if not self.skipped:
+            return ""
+        count = len(self.skipped)
+        every = count + sum(split.num_examples for split in self.builder.info.splits.values())
+        command = _command("info", self.address, self.directory)
+        return f"{self.address}: {count} of {every} files left out; {command} lists them"
+
+    @functools.cached_property
+    def asked(self):
+        """(name or path, split or None, feature or None) of the address."""
+        scheme, _, rest = self.address.partition(":")
+        return (rest, None, None) if scheme == "folder" else _named(self.address)
+
     @functools.cached_property
     def builder(self):
         """The builder of TFDS, whose shards are there."""
-        scheme, _, rest = self.address.partition(":")
-        if scheme == "folder":
-            return folder.prepare(rest, self.directory)
-        return _prepared(_named(self.address)[0], self.directory)
+        if self.address.startswith("folder:"):
+            return folder.prepare(self.asked[0], self.directory)
+        return _prepared(self.asked[0], self.directory)
 
     def keys_of(self, name):
-        """Keys of the features of a class of tfds.features; "audio" of a folder of sounds."""
-        import tensorflow_datasets as tfds
+        """Keys of the features that hold pictures ("Image") or sounds ("Audio"), ordered.
 
+        Where the address names a feature, it is that one or none.
+        """
         if name == "Audio" and SAMPLE_RATE in (self.builder.info.metadata or {}):
             return ["audio"]
-        of_class = getattr(tfds.features, name)
-        return [k for k, v in self.builder.info.features.items() if isinstance(v, of_class)]
+        asked, features = self.asked[2], self.builder.info.features
+        return sorted(k for k, v in features.items() if asked in (None, k) and _holds(v, name))
 
     @functools.cached_property
     def _key(self):
-        return self.keys_of(self.feature)[0]
+        keys, usual = self.keys_of(self.feature), self.feature.lower()
+        if len(keys) > 1 and usual not in keys:
+            raise ValueError(
+                f"{self.address}: has several features of {self.kind}s; name one of them at the "
+                f"end: {', '.join(f'#{key}' for key in keys)}"
+            )
+        return usual if usual in keys else keys[0]
 
     @functools.cached_property
     def _records(self):
         import tensorflow_datasets as tfds
 
         split = self._split()
-        images = self.keys_of("Image")  # decoded where they are wanted
-        decoders = {key: tfds.decode.SkipDecoding() for key in images} or None
+        features = self.builder.info.features.items()
+        images = [key for key, feature in features if isinstance(feature, tfds.features.Image)]
+        undecoded = {key: tfds.decode.SkipDecoding() for key in images}  # but where it is wanted
         try:
-            return self.builder.as_data_source(split, decoders=decoders)
+            return self.builder.as_data_source(split, decoders=undecoded or None)
         except NotImplementedError:  # records of TensorFlow have no random access
-            name = self.builder.info.full_name
+            again = _command("prepare", f"tfds:{self.asked[0]}", "OTHER")
             raise ValueError(
-                f"{self.address}: is prepared in another format than array_record; "
-                + _command(name)
+                f"{self.address}: is prepared in another format than {FORMAT}; "
+                f"{again} prepares it once more"
             ) from None
         except ValueError as error:
             first = str(error).splitlines()[0]
@@ -142,7 +205,7 @@ class Prepared:
 
     def _split(self):
         there = list(self.builder.info.splits)
-        named = None if self.address.startswith("folder:") else _named(self.address)[1]
+        named = self.asked[1]
         if named or self.split == EVERYTHING:
             return named or EVERYTHING
         if "held_out" in (self.builder.info.metadata or {}):
@@ -164,7 +227,8 @@ class Pictures(Prepared):
     feature: ClassVar[str] = "Image"
 
     def __post_init__(self):
-        len(self)  # what is missing is said now
+        """Raises ValueError where a split is missing, or a feature has to be named."""
+        len(self), self._key
 
     def __getitem__(self, i: int) -> np.ndarray:
         """Picture i, decoded: uint8 [H, W, 3], read-only; ValueError where it cannot be."""
@@ -178,8 +242,7 @@ class Pictures(Prepared):
     def _decode(self, i):
         stored = self._record(i)[self._key]
         try:
-            with Image.open(io.BytesIO(stored)) as image:
-                pixels = np.array(image.convert("RGB"))
+            pixels = _pixels(stored)
         except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{self.address}: picture {i} cannot be read ({error})") from None
         pixels.setflags(write=False)
@@ -208,8 +271,8 @@ class Sounds(Prepared):
     feature: ClassVar[str] = "Audio"
 
     def __post_init__(self):
-        """Raises ValueError where a split is missing, or nobody says the sample rate."""
-        len(self)
+        """Raises ValueError where a split, a feature's name or the sample rate is missing."""
+        len(self), self._key
         if not self.sample_rate:
             raise ValueError(f"{self.address}: does not say its sample rate")
 
@@ -228,27 +291,82 @@ class Sounds(Prepared):
         return np.clip(x / 2.0**15 if whole else x, -1, 1).astype(np.float32)
 
 
+def _holds(feature, name):
+    """Whether a feature is a picture ("Image") or a sound ("Audio")."""
+    import tensorflow_datasets as tfds
+
+    if not isinstance(feature, getattr(tfds.features, name)):
+        return False
+    # A mask is an Image of TFDS as well, and so are floats, stored as if they were four colours.
+    is_mask = isinstance(feature, tfds.features.LabeledImage)
+    return name != "Image" or not (is_mask or feature.np_dtype == np.float32)
+
+
+def _pixels(stored):
+    """The picture in the bytes of a file: uint8 [H, W, 3]; 16 bits and alpha as in `folder`."""
+    with Image.open(io.BytesIO(stored)) as image:
+        # Pillow has 16 bits for grey alone, where its conversion clips.
+        is_deep = image.mode[0] in "IF" or (image.format == "PNG" and stored[24] == 16)
+        if not is_deep and not image.has_transparency_data:
+            return np.array(image.convert("RGB"))
+        form = image.format
+    if form not in _DECODERS:
+        allowed = ", ".join(_DECODERS)
+        raise ValueError(f"is a {form} with alpha or more than 8 bits; allowed are {allowed}")
+    samples, _ = _DECODERS[form](stored)  # TFDS turns none by its EXIF orientation
+    if samples.shape[-1] in (2, 4):
+        samples = pictures.over_white(samples)
+    return np.array(folder.rgb(samples))
+
+
 def _named(address):
-    """(NAME, SPLIT or None) of tfds:NAME[:SPLIT], where NAME may end in a version."""
+    """(NAME, SPLIT or None, FEATURE or None) of an address of TFDS, NAME as TFDS has it."""
     found = _ADDRESS.fullmatch(address)
     if not found:
-        raise ValueError(f"{address}: must be tfds:NAME, tfds:NAME:SPLIT, or with NAME:VERSION")
+        raise ValueError(f"{address}: must be {_NAMES}")
     return found.groups()
 
 
 def _prepared(name, directory):
+    """The builder of a data set that is there."""
+    found = _found(name, directory)
+    if found is None:
+        where = "" if directory is None else f" in {directory}"
+        command = _command("prepare", f"tfds:{name}", directory)
+        files = ", with --from=DIR from its four original files" if name == "mnist" else ""
+        raise ValueError(f"tfds:{name}: is not prepared{where}; {command} prepares it{files}")
+    return found
+
+
+def _found(name, directory):
+    """The builder of a data set; None where it is not there."""
     import tensorflow_datasets as tfds
 
     given = {} if directory is None else {"data_dir": directory}
     try:
-        return tfds.core.read_only_builder.builder_from_files(name, **given)
-    except ModuleNotFoundError as error:  # of sounds, whose feature TFDS makes of TensorFlow
-        raise ValueError(f"tfds:{name}: {error}; this data set cannot be read without it") from None
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own words
+            return tfds.core.read_only_builder.builder_from_files(name, **given)
     except tfds.core.registered.DatasetNotFoundError:
-        where = "" if directory is None else f" in {directory}"
-        raise ValueError(f"tfds:{name}: is not prepared{where}; {_command(name)}") from None
+        return None
+    except ModuleNotFoundError as error:  # of sounds, whose feature TFDS makes of TensorFlow
+        raise ValueError(f"tfds:{name}: cannot be read: {_reason(error)}") from None
 
 
-def _command(name):
-    extra = " (or ./launch.sh data prepare tfds:mnist --from=DIR)" if name == "mnist" else ""
-    return f".venv/bin/tfds build {name} --file_format=array_record prepares it{extra}"
+def _reason(error):
+    """One line of what TFDS raised."""
+    import requests
+
+    if "No module named 'tensorflow'" in str(error):
+        return f"it needs TensorFlow, which {_INSTALL} installs"
+    while error.__cause__ is not None:  # TFDS wraps errors, some in all of an example's numbers
+        error = error.__cause__
+    text = _PREFIX.sub("", " ".join(str(error).split()))[:LONGEST] or type(error).__name__
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return f"a download failed, is there a network? {text}"
+    return text
+
+
+def _command(action, address, directory):
+    """The command line of a verb of data."""
+    where = [] if directory is None else [f"--directory={directory}"]
+    return shlex.join(["./launch.sh", "data", action, address, *where])

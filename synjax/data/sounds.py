@@ -1,7 +1,8 @@
 """Sounds in files: WAV and FLAC, as waveforms [T, 1] of one channel.
 
 What has several channels is averaged to one. Samples are float32 in [−1, 1]; integers in a file are
-divided by their full scale. The reader is libsndfile, through soundfile.
+divided by their full scale. What goes beyond it is refused, not clipped, and so is a sound that
+would be silence with the 16 bits that its users keep. The reader is libsndfile, through soundfile.
 """
 
 import io
@@ -12,6 +13,9 @@ import numpy as np
 SUFFIXES = (".wav", ".flac")
 MAX_BYTES = 2**30  # of a file
 MAX_SAMPLES = 2**28  # of all channels of a sound: 1 GiB of float32
+
+_HALF_STEP = 2.0**-16  # of 16 bits: up to here all is rounded to zero
+_WIDE = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")  # libsndfile's kinds of more than 16 bits
 
 
 def read(path):
@@ -24,7 +28,8 @@ def read(path):
       float32 [T, 1] in [−1, 1], and its sample rate in Hz.
 
     Raises:
-      ValueError: an unknown suffix; a file that is missing, empty, damaged or too large.
+      ValueError: an unknown suffix; a file that is missing, empty, damaged or too large; samples
+        beyond the full scale; a sound that would become silence.
     """
     path = pathlib.Path(path)
     _require_suffix(path)
@@ -55,7 +60,27 @@ def decode(content):
         raise ValueError("is empty")
     if not np.isfinite(samples).all():
         raise ValueError("has samples that are not finite")
-    return np.clip(samples.mean(axis=1, keepdims=True), -1.0, 1.0), rate
+    peak, x = _peak(samples), samples.mean(axis=1, keepdims=True)
+    if peak > 1:
+        raise ValueError(f"has a peak of {peak!s}, allowed is at most 1: scale it down")
+    if peak > 0 and _peak(x) <= _HALF_STEP:
+        raise ValueError(
+            f"would be silence as one channel of 16 bits (channels: {samples.shape[1]}, "
+            f"peak: {peak!s}); scale it up, or keep one channel"
+        )
+    return x, rate
+
+
+def losses(path):
+    """What one channel of 16 bits does not keep of a file that `read` takes; "" for nothing."""
+    import soundfile
+
+    info, found = soundfile.info(str(path)), []
+    if info.channels > 1:
+        found.append(f"its {info.channels} channels were averaged to one")
+    if info.subtype in _WIDE:
+        found.append("its samples were rounded to 16 bits")
+    return ", ".join(found)
 
 
 def write(path, x, rate):
@@ -80,6 +105,10 @@ def write(path, x, rate):
     content, form = io.BytesIO(), path.suffix.lower()[1:].upper()
     soundfile.write(content, x, rate, subtype=kinds[x.dtype], format=form)
     path.write_bytes(content.getvalue())
+
+
+def _peak(x):
+    return max(x.max(), -x.min())
 
 
 def _require_suffix(path):

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from synjax import distortion, lpips
+from synjax.evaluation import realism
 from synjax.reporting import table
 
 # Files of a directory: means over pictures, as `reporting.external` reads them, and every picture.
@@ -62,7 +63,7 @@ def ms_ssim(x, x_hat):
 
 
 def measure(x, weights=None, codecs=tuple(CODECS)):
-    """One picture under every setting.
+    """One picture under every setting, by the measures of the table.
 
     Args:
       x: [H, W, 3] in [0, 1], of 8 bits.
@@ -76,6 +77,7 @@ def measure(x, weights=None, codecs=tuple(CODECS)):
       ValueError: the picture has no room for MS-SSIM.
     """
     pixels = np.round(x * 255).astype(np.uint8)
+    photograph = realism.Photograph(x)
     rows = []
     for codec in codecs:
         for setting in CODECS[codec][3]:
@@ -89,6 +91,7 @@ def measure(x, weights=None, codecs=tuple(CODECS)):
             row["ms_ssim"] = float(ms_ssim(x[None], x_hat)[0])
             if weights is not None:
                 row["lpips"] = float(lpips.lpips(weights, x[None], x_hat)[0])
+            row |= {name: value for name, (value, _) in photograph.divergences(x_hat).items()}
             rows.append(row)
     return rows
 
@@ -113,7 +116,9 @@ def tabulate(examples, weights=None, codecs=tuple(CODECS)):
         for row in own
     ]
     single = pd.DataFrame(rows)
-    means = single.drop(columns="picture").groupby(["name", "setting"], sort=False).mean()
+    # What a small picture has no room for is left out for all.
+    shared = single.drop(columns="picture").dropna(axis="columns")
+    means = shared.groupby(["name", "setting"], sort=False).mean()
     return single, means.reset_index()
 
 

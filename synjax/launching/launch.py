@@ -52,15 +52,41 @@ def launch(plans, share, verb, logs, console):
     Raises:
       interruption.Interrupted: SIGTERM or Ctrl-C; the jobs were told to stop and have ended.
     """
-    from synjax.launching import waves as cutting  # with what reads sweeps, which not all verbs do
+    # With what reads sweeps, which not all verbs do.
+    from synjax.launching import waves as cutting
+    from synjax.training import ledger
 
+    def note(job, reason):
+        for plan, home in plans:
+            for run in cutting.left(plan, home, verb == "sweep") if home == job.home else ():
+                if run.name in job.names:
+                    ledger.note_death(home / plan.directory(run), reason)
+
+    _await(share.launcher.left(), console)
     died = 0
     for wave in cutting.waves(plans, share.jobs, evaluated=verb == "sweep"):
-        died += _run(wave, share, verb, logs, console)
+        died += _run(wave, share, verb, logs, console, note)
     return died
 
 
-def _run(waiting, share, verb, logs, console):
+def _await(left, console):
+    """Waits for workers that an earlier start left; what they do not finish is done again."""
+    if not left:
+        return
+    line = f"Waiting for the jobs of an earlier start: {', '.join(map(str, left))}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    told = False
+    while any(handle.status() is None for handle in left):
+        if interruption.requested() and not told:
+            told = True
+            for handle in left:
+                handle.stop()
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    if told:
+        interruption.stop("with the jobs of an earlier start")
+
+
+def _run(waiting, share, verb, logs, console, note):
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running, died, told = list(waiting), {}, 0, False
     while waiting or running:
@@ -84,7 +110,9 @@ def _run(waiting, share, verb, logs, console):
             else:
                 died += 1
                 reason = _last_line(stem.with_name(f"{stem.name}.err")) or handle.reason()
-                line = f"{what}, died with status {handle.status()}: {reason}"
+                reason = f"died with status {handle.status()}: {reason}"
+                note(job, f"its job {reason}")
+                line = f"{what}, {reason}"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         if running:
             time.sleep(SECONDS_BETWEEN_LOOKS)

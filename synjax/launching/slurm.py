@@ -58,6 +58,14 @@ class Slurm:
         """`made` is from `executor`, or another of submitit's."""
         self._executor = made
 
+    def left(self):
+        """Handles of jobs that an earlier start submitted and that wait or run."""
+        folder = self._executor.folder
+        ids = sorted(path.name.split("_")[0] for path in folder.glob("*_submitted.pkl"))
+        jobs = [self._executor.job_class(folder, job) for job in ids]
+        # Of what SLURM no longer knows nothing would ever say that it is done.
+        return [_Submitted(job) for job in jobs if not job.done() and job.state != "UNKNOWN"]
+
     def start(self, command):
         """Submits a worker; its handle is as that of `workers.Subprocess`."""
         import submitit
@@ -69,6 +77,9 @@ class Slurm:
 class _Submitted:
     def __init__(self, job):
         self._job = job
+
+    def __str__(self):
+        return self._job.job_id
 
     def status(self):
         if not self._job.done():

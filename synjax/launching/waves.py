@@ -56,6 +56,11 @@ def waves(plans, jobs, evaluated):
         ]
 
 
+def left(plan, home, evaluated):
+    """The runs of a plan that are not done; arguments as for `waves`."""
+    return [run for run in plan.runs if _is_left(plan, home, run, evaluated)]
+
+
 def _is_left(plan, home, run, evaluated):
     if not _is_done(plan, home, run):
         return True

@@ -1,4 +1,4 @@
-"""Workers on this machine, from both sides."""
+"""Workers on this machine, from both sides, and the lock of what one of them works on."""
 
 import contextlib
 import fcntl
@@ -8,6 +8,10 @@ import signal
 import subprocess
 import threading
 import time
+
+from absl import logging
+
+from synjax.training import interruption
 
 ROOT = pathlib.Path(__file__).parents[2]
 PARENT = "SYNJAX_PARENT"
@@ -21,6 +25,10 @@ class Subprocess:
         """`jobs` share the memory of an accelerator, of which one process alone takes most."""
         share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.3f}"} if jobs > 1 else {}
         self._environment = share | os.environ | {PARENT: str(os.getpid())}
+
+    def left(self):
+        """Handles of workers of an earlier start that are still there; these end with it."""
+        return []
 
     def start(self, command):
         """Starts a worker; its handle has `status()`, None while it runs, `reason()`, `stop()`."""
@@ -65,23 +73,35 @@ def end_with_parent():
 
 @contextlib.contextmanager
 def alone(directories):
-    """Inside, no other worker is in these directories: one whose parent was killed may still be.
+    """Inside, no other process is in these directories: a worker whose parent was killed may be.
 
     Raises:
       ValueError: another process stays in one of them for `PATIENCE` seconds.
     """
     deadline = time.monotonic() + PATIENCE
     with contextlib.ExitStack() as stack:
-        for directory in directories:
-            directory.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((directory / "lock").open("w"))
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        message = f"another process is training in {directory}"
-                        raise ValueError(message) from None
-                    time.sleep(0.2)
+        with interruption.at_once("the wait for another process"):
+            for directory in directories:
+                directory.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((directory / "lock").open("a"))
+                _lock(file, directory, deadline)
         yield
+
+
+def _lock(file, directory, deadline):
+    """Locks a file of a directory for as long as it is open."""
+    said = False
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ValueError(f"another process is training in {directory}") from None
+        except OSError as error:  # so are the file systems of some clusters mounted
+            why = error.strerror or error
+            logging.warning("%s cannot be locked (%s): start nothing else in it", directory, why)
+            return None
+        if not said:
+            logging.warning("another process is in %s: waiting %d s for it", directory, PATIENCE)
+            said = True
+        time.sleep(0.2)

@@ -59,7 +59,7 @@ def load(paths, metric):
     known = sorted({name for one in tables.values() for name in table.divergences(one)})
     others = {p: external.read(file, known) for p, file in files.items() if p not in tables}
     for path, one in {**tables, **others}.items():
-        _require_metric(path, one, metric, [*external.METRICS, *known])
+        _require_metric(path, one, metric, dict.fromkeys([*external.METRICS, *known]))
     _tell_apart(tables, others)
     return _compared(tables, others, metric)
 

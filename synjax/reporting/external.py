@@ -31,6 +31,11 @@ METRICS = {
     "lsd": ("log-spectral distance (dB)", -1),
     "dists": ("DISTS", -1),
     "fid": ("FID", -1),
+    # Of photographs, as `evaluation.realism` has them.
+    "sliced_wasserstein": ("sliced Wasserstein distance", -1),
+    "energy_distance": ("energy distance", -1),
+    "frechet_distance": ("Fréchet distance", -1),
+    "mmd2": ("squared MMD", -1),
 }
 RATES = {"bpp": "bits per pixel", "kbps": "kbit/s", "bits_per_dim": "bits per element"}
 SETTINGS = ("lambda_p", "level")
@@ -59,7 +64,7 @@ def read(path, divergences=()):
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not CSV in UTF-8: {error}") from None
     header = [name.strip() for name in lines[0]] if lines else []
-    _check_header(path, header, [*METRICS, *divergences])
+    _check_header(path, header, list(dict.fromkeys([*METRICS, *divergences])))
     rows = []
     for number, cells in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in cells):

@@ -28,6 +28,9 @@ _NUMBERS = {
 }
 _MEANINGS = {"diversity/mse": "diversity over mse: 1 for private sampling at zero divergence"}
 
+# Columns of `external` that tables have by other names.
+_OUTSIDE = {"bpp": "bpp_exact", "kbps": "kbps_exact", "bits_per_dim": "rate_exact"}
+
 # Shown as a column where it tells rows apart, in the caption where it is the same everywhere.
 _SETTINGS = ["run", "stage", "dataset", "n", "perception", "distortion", "realism", "members"]
 _SETTINGS += ["seed", "bound_name"]
@@ -140,7 +143,33 @@ def lines(columns):
 def markdown(table, divergences, meanings):
     """A Markdown table, its caption, and the meaning (name -> text) of each measured column."""
     columns = readable(table, divergences)
-    headings = [escape_markdown(c.heading.replace("\n", " ")) for c in columns]
+    lines = _markdown_rows(columns)
+    meanings = meanings | _MEANINGS
+    lines += ["", escape_markdown(_caption(table)), ""]
+    lines += [
+        f"- {_markdown_heading(column)}: {escape_markdown(meanings[column.name])}"
+        for column in columns
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_outside(outside):
+    """A Markdown table of codecs from elsewhere, as `external.read` returns them."""
+    columns = [Column("name", "codec", tuple(outside["name"]), "left")]
+    for name in outside.columns.drop("name"):
+        heading, unit, form = _NUMBERS.get(_OUTSIDE.get(name, name), (name, "", "#.3g"))
+        heading += f"\n({unit})" if unit else ""
+        columns.append(Column(name, heading, _format(outside[name], form)))
+    kept = [column for column in columns if not _empty(column)]
+    return "\n".join(["Other codecs on the same signals:", "", *_markdown_rows(kept)]) + "\n"
+
+
+def _markdown_heading(column):
+    return escape_markdown(column.heading.replace("\n", " "))
+
+
+def _markdown_rows(columns):
+    headings = [_markdown_heading(column) for column in columns]
     rows = [[escape_markdown(cell) for cell in row] for row in _rows(columns)]
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     rules = [
@@ -154,13 +183,7 @@ def markdown(table, divergences, meanings):
             for c, cell, width in zip(columns, row, widths, strict=True)
         ]
         lines.append(f"| {' | '.join(padded)} |")
-    meanings = meanings | _MEANINGS
-    lines += ["", escape_markdown(_caption(table)), ""]
-    lines += [
-        f"- {heading}: {escape_markdown(meanings[column.name])}"
-        for heading, column in zip(headings, columns, strict=True)
-    ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def latex(table, divergences):

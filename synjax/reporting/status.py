@@ -1,6 +1,7 @@
 """How far a sweep is, as text."""
 
 import collections
+import shlex
 
 STYLES = {"running": "cyan", "failed": "red", "stopped": "yellow", "trained": "cyan"}
 
@@ -20,6 +21,9 @@ def show(name, runs, trials, console):
             line = f"  {kind:5}  {entry['name']:{width}}  {entry['state']:8}{_details(entry)}"
             style = STYLES.get(entry["state"])
             console.print(line.rstrip(), style=style, highlight=False, markup=False, soft_wrap=True)
+    if files := [entry["undo"] for entry in (*runs, *trials) if entry["undo"]]:
+        line = f"  to try again what diverged, remove in it and start it again: {shlex.join(files)}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def summary(runs, trials):

@@ -130,11 +130,17 @@ def merge(tables):
     return joined.sort_values(_ORDER, kind="stable", ignore_index=True)
 
 
-def write(table, directory):
+def write(table, directory, outside=None):
     """Writes table.csv, table.parquet, table.md and table.tex, each whole or not at all.
 
     CSV and Parquet hold every column at full precision, Markdown and LaTeX (booktabs) a readable
     choice.
+
+    Args:
+      table: from `frame`.
+      directory: is made if it is not there.
+      outside: codecs from elsewhere, as `external.read` returns them, that stand below the rows in
+        Markdown; or None.
 
     Returns:
       The four paths, in that order.
@@ -143,10 +149,13 @@ def write(table, directory):
     directory.mkdir(parents=True, exist_ok=True)
     parquet = io.BytesIO()
     table.to_parquet(parquet, engine="pyarrow", index=False)
+    readable = layout.markdown(table, divergences(table), meanings(table))
+    if outside is not None:
+        readable += "\n" + layout.markdown_outside(outside)
     contents = {
         "table.csv": table.to_csv(index=False, lineterminator="\n").encode(),
         "table.parquet": parquet.getvalue(),
-        "table.md": layout.markdown(table, divergences(table), meanings(table)).encode(),
+        "table.md": readable.encode(),
         "table.tex": layout.latex(table, divergences(table)).encode(),
     }
     return [replace_file(directory / name, content) for name, content in contents.items()]

@@ -16,7 +16,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from synjax.training import mesh
+
 UNFINISHED = ".orbax-checkpoint-tmp"  # how orbax names what it is still writing
+# What every checkpoint has: a file for each of its two items.
+DESCRIBED = ("about/metadata", "state/_METADATA")
 
 # What orbax logs, a traceback in every thread that a full disk stops, is raised or said here, too.
 logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
@@ -177,19 +181,27 @@ class Checkpoints:
             raise OSError(f"{self._path}: cannot write a checkpoint: {why}") from error
 
     def _set_aside(self):
-        """Frees the names of what was passed over: orbax saves no step up to its latest one."""
+        """Frees the names of what was passed over: orbax saves no step up to its latest one.
+
+        Of several processes all passed over the same, and the first renames it for all.
+        """
         if not self._passed_over:
             return
-        for path in self._passed_over:
-            stem, cut_short, _ = path.name.partition(UNFINISHED)
-            ending = "unfinished" if cut_short else "damaged"
-            count = len(list(self._path.glob(f"{stem}*.{ending}")))
-            aside = path.with_name(f"{stem}{f'.{count}' if count else ''}.{ending}")
-            path.rename(aside)
-            if cut_short:
-                self._replaced.append(aside)
+        if mesh.is_first():
+            for path in self._passed_over:
+                self._rename(path)
         self._passed_over = []
+        mesh.wait(f"set aside in {self._path}")
         self._manager.reload()
+
+    def _rename(self, path):
+        stem, cut_short, _ = path.name.partition(UNFINISHED)
+        ending = "unfinished" if cut_short else "damaged"
+        count = len(list(self._path.glob(f"{stem}*.{ending}")))
+        aside = path.with_name(f"{stem}{f'.{count}' if count else ''}.{ending}")
+        path.rename(aside)
+        if cut_short:
+            self._replaced.append(aside)
 
 
 class _OtherRun(Exception):
@@ -207,6 +219,17 @@ def _check(state, step, about):
 
 
 def steps_done(directory):
-    """Step of the newest checkpoint of a directory, whole or not; 0 where there is none."""
-    names = [p.name for p in pathlib.Path(directory).glob("*") if p.name.isdecimal()]
-    return max((int(name) for name in names), default=0)
+    """Step of the newest checkpoint of a directory that seems whole; 0 where there is none.
+
+    Files that are missing or empty are seen; only `Checkpoints.restore` reads the others.
+    """
+    steps = [p for p in pathlib.Path(directory).glob("*") if p.name.isdecimal()]
+    return max((int(path.name) for path in steps if _seems_whole(path)), default=0)
+
+
+def _seems_whole(path):
+    try:
+        sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
+    except FileNotFoundError:  # a newer one is there, and orbax removes this one
+        return False
+    return all(sizes) and all((path / name).is_file() for name in DESCRIBED)

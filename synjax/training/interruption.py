@@ -10,6 +10,7 @@ import signal
 import threading
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 STATUS = 75  # EX_TEMPFAIL of sysexits.h: the same command, started again, goes on.
@@ -22,7 +23,7 @@ class Interrupted(RuntimeError):
 @dataclasses.dataclass
 class _Asked:
     signal: str | None = None  # the one that came
-    at_once: bool = False  # whether it ends the work where it stands
+    at_once: str | None = None  # the work that it ends where it stands
     steps: int = 0  # calls of `requested` in runs of several processes
 
 
@@ -60,32 +61,46 @@ def _ask(number, frame):
             return
     _asked.signal = signal.Signals(number).name
     if _asked.at_once:
-        raise Interrupted(f"interrupted by {_asked.signal} in the evaluation")
+        raise Interrupted(f"interrupted by {_asked.signal} in {_asked.at_once}")
     if number == signal.SIGINT:  # not by print: the signal may have come in the middle of one
         os.write(2, b"synjax: finishing this step and saving; once more to stop at once\n")
 
 
 @contextlib.contextmanager
-def at_once():
-    """Inside, a signal raises `Interrupted` wherever it finds the work; all writes are atomic."""
+def at_once(work):
+    """Inside, a signal raises `Interrupted` wherever it finds the work; all writes are atomic.
+
+    Of several processes each would end elsewhere: there a signal ends no work at once, and who has
+    much to do asks `requested` now and then.
+
+    Args:
+      work: what it is, for the message.
+    """
     if _asked.signal:
-        raise Interrupted(f"interrupted by {_asked.signal} before the evaluation")
-    _asked.at_once = True
+        raise Interrupted(f"interrupted by {_asked.signal} before {work}")
+    _asked.at_once = work
     try:
         yield
     finally:
-        _asked.at_once = False
+        _asked.at_once = None
 
 
 def requested():
     """Whether to save and stop after this step; to be asked once a step.
 
-    In a run of several processes all get the same answer at the same step.
+    In a run of several processes all get the same answer at the same step, if all ask as often.
     """
     if jax.process_count() == 1:
         return _asked.signal is not None
     _asked.steps += 1  # of all stages together: JAX agrees on a count that only grows
     return multihost_utils.reached_preemption_sync_point(_asked.steps)
+
+
+def first_says(answer):
+    """Whether the first process says yes: what its clock or its files tell it holds for all."""
+    if jax.process_count() == 1:
+        return answer
+    return bool(multihost_utils.broadcast_one_to_all(np.int32(answer)))
 
 
 def stop(where):

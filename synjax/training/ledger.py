@@ -1,9 +1,10 @@
 """What is known of a sweep without a plan: a list of its runs, and what their directories hold.
 
 `plan.json` names the runs and trials of a working directory, and the hash of all that each run
-depends on. Nothing here but `write` changes a file.
+depends on. Nothing here but `write` and what is said of deaths changes a file.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from synjax.training import checkpoint
 
 PLAN = "plan.json"
 FAILED = "failed.json"
+DIED = "died.json"  # of a run whose job died, until it is started again
 ROWS = "rows.json"
 RECORD = "record.jsonl"
 TRIALS = "trials"
@@ -83,14 +85,34 @@ def write(workdir, plan):
 def read(workdir):
     """What `describe` gave; ValueError where the file is damaged, OSError where there is none."""
     path = pathlib.Path(workdir) / PLAN
+    described = read_json(path)
+    if not isinstance(described, dict) or not {"runs", "trials"} <= set(described):
+        raise ValueError(f"{path} lists no runs and trials: remove it, and `sweep` writes it again")
+    return described
+
+
+def read_json(path):
+    """What a file holds; ValueError that names it where that is not JSON."""
     try:
         return json.loads(path.read_text())
     except ValueError:
         raise ValueError(f"{path} is not JSON") from None
 
 
+def note_death(directory, reason):
+    """Leaves the reason for which a job died with one of its runs; what cannot be left is lost."""
+    with contextlib.suppress(OSError):
+        directory.mkdir(parents=True, exist_ok=True)
+        table.replace_file(directory / DIED, (json.dumps({"reason": reason}) + "\n").encode())
+
+
+def forget_death(directory):
+    """A run is started again, and what was said of its death no longer holds."""
+    (directory / DIED).unlink(missing_ok=True)
+
+
 def is_finished(directory, steps):
-    """Whether a run is trained, or has failed and will not be."""
+    """Whether a run is trained, as far as is quickly seen, or has failed and will not be."""
     directory = pathlib.Path(directory)
     if (directory / FAILED).exists():
         return True
@@ -105,43 +127,47 @@ def observe(workdir, described):
       described: from `describe` or `read`.
 
     Returns:
-      (runs, trials), dicts with "name", "state", "step", "steps", "idle" (seconds since the last
-      record line, None without one) and "reason". States of runs are done, running, stopped,
-      waiting and failed, of trials done, trained, waiting and failed.
+      (runs, trials), dicts with "name", "state", "reason" and "undo", the file without which what
+      diverged is tried again, relative to the directory, or None; runs also with "step", "steps"
+      and "idle" (seconds since the last record line, None without one). States of runs are done,
+      running, stopped, waiting and failed, of trials done, trained, waiting and failed.
     """
     workdir = pathlib.Path(workdir)
     runs = {}
     for run in described["runs"]:  # parents come first
         parent = runs.get(run["parent"])
         runs[run["name"]] = _observe_run(workdir, run)
-        if parent and parent["state"] == "failed":
+        if parent and parent["state"] == "failed" and runs[run["name"]]["state"] != "done":
             runs[run["name"]] |= {"state": "failed", "reason": parent["reason"]}
     trials = []
     for trial in described["trials"]:
         of_runs = [runs[trial["encoder"]], runs[trial["decoder"]]]
-        path = workdir / TRIALS / trial["name"] / ROWS
-        state, reason = "waiting", ""
-        if path.exists():
-            rows = json.loads(path.read_text())
+        path = pathlib.Path(TRIALS, trial["name"], ROWS)
+        found = {"name": trial["name"], "state": "waiting", "reason": "", "undo": None}
+        if (workdir / path).exists():
+            rows = read_json(workdir / path)
             diverged = [row for row in rows if row["status"] == "diverged"]
-            reason = ", ".join(sorted({row["status"] for row in rows} - {"ok"}))
-            state = "failed" if diverged else "done"
-            reason = diverged[0]["reason"] if diverged else reason
+            found["reason"] = ", ".join(sorted({row["status"] for row in rows} - {"ok"}))
+            found["state"] = "failed" if diverged else "done"
+            if diverged:
+                found |= {"reason": diverged[0]["reason"], "undo": str(path)}
         elif failed := [run for run in of_runs if run["state"] == "failed"]:
-            state, reason = "failed", failed[0]["reason"]
+            found |= {"state": "failed", "reason": failed[0]["reason"]}
         elif all(run["state"] == "done" for run in of_runs):
-            state, reason = "trained", "not evaluated yet"
-        trials.append({"name": trial["name"], "state": state, "reason": reason})
+            found |= {"state": "trained", "reason": "not evaluated yet"}
+        trials.append(found)
     return list(runs.values()), trials
 
 
 def _observe_run(workdir, run):
     directory = workdir / run["directory"]
-    found = {"name": run["name"], "steps": run["steps"], "idle": None, "reason": ""}
+    found = {"name": run["name"], "steps": run["steps"], "idle": None, "reason": "", "undo": None}
     found["step"] = checkpoint.steps_done(directory / "checkpoints")
-    if (directory / FAILED).exists():
-        reason = json.loads((directory / FAILED).read_text())["reason"]
-        return found | {"state": "failed", "reason": reason}
+    for name in (FAILED, DIED):
+        if (directory / name).exists():
+            undo = f"{run['directory']}/{name}" if name == FAILED else None
+            reason = read_json(directory / name)["reason"]
+            return found | {"state": "failed", "reason": reason, "undo": undo}
     if found["step"] >= run["steps"]:
         return found | {"state": "done"}
     written = [workdir / record / RECORD for record in run["records"]]

@@ -17,6 +17,8 @@ from synjax.perception import build as perception
 from synjax.training import checkpoint, interruption, mesh, state, step
 
 DUAL_RATE_END = 0.1  # of the dual rate, at the last step
+SECONDS_BETWEEN_SAVES = 600  # at most, however slow a step is
+STEPS_BETWEEN_LOOKS = 16  # at the clock of the first process, of several
 
 
 class Diverged(RuntimeError):
@@ -58,7 +60,7 @@ class Stage:
       relaxation: see `Objective`; "none" in stage perception, which trains on what is decoded.
       learning_rate, warmup, clip: of the optimiser.
       balance, decay: see `step.make`.
-      checkpoint_every: steps between checkpoints.
+      checkpoint_every: steps between checkpoints; where they take long there are more.
       lambda_p_warmup: steps in which λ_p grows linearly to its value.
       targets: term of `objective.TERMS` → what it may be at most (Eq. 61): one number, or one for
         every λ_d ("distortion", "rate") or λ_p ("perception"). Its weight is then found by dual
@@ -323,6 +325,7 @@ class _Stack:
         self._devices, self._progress = devices, progress
         self._diverged = {}  # place among the jobs -> Diverged
         self._settled = -math.inf  # when the step before was done
+        self._saved = time.monotonic()
 
     def advance(self, step_fn, states, saved, read, steps, seed):
         """Takes the steps, with a checkpoint of every run now and then; the final states."""
@@ -344,17 +347,25 @@ class _Stack:
             pending = (index, chosen, inputs, metrics, began)
             done = index + 1
             asked = interruption.requested()
-            if asked or done % stage.checkpoint_every == 0 or done == stage.steps:
+            saves = done % stage.checkpoint_every == 0 or done == stage.steps
+            if asked or saves or self._is_late(done):
                 self._settle(*pending)  # nothing that is not finite is ever saved
                 pending = None
                 for place in self._alive():
                     states[place] = self._devices.fetch(current, place)
                     saved[place].save(done, states[place], self._jobs[place].description)
+                self._saved = time.monotonic()
             if asked:
                 interruption.stop(f"at step {done} of stage {stage.name}")
             if len(self._diverged) == count:
                 break
         return [self._diverged.get(place, states[place]) for place in range(count)]
+
+    def _is_late(self, done):
+        """Whether the last save was too long ago: in all processes or in none."""
+        if jax.process_count() > 1 and done % STEPS_BETWEEN_LOOKS:
+            return False
+        return interruption.first_says(time.monotonic() - self._saved > SECONDS_BETWEEN_SAVES)
 
     def _alive(self):
         return [place for place in range(len(self._jobs)) if place not in self._diverged]

@@ -5,6 +5,9 @@ leaves have a leading axis [T]; each row of the mesh holds T / rows of it.
 """
 
 import dataclasses
+import math
+import socket
+import time
 
 import jax
 import numpy as np
@@ -14,6 +17,9 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 TRIAL, DATA = "trial", "data"
 # Smaller leaves are not worth a collective of their own.
 SHARDED_SIZE = 2**12
+# Seconds for the first process to listen. Those of a run start together, but one of them may load
+# Python from a slower disk; JAX itself waits for 300 and then aborts with a stack trace of C++.
+PATIENCE = 60
 
 
 def start(distributed):
@@ -24,25 +30,61 @@ def start(distributed):
         belongs together, or "HOST:PORT,INDEX,COUNT".
 
     Raises:
-      ValueError: anything else, or processes that do not find each other.
+      ValueError: anything else, a first process that the others do not find, or no environment
+        for "auto". Where one of the others is missing JAX ends all processes after 300 seconds.
     """
     if not distributed:
         return
-    options = {}
-    if distributed != "auto":
-        try:
-            address, index, count = distributed.split(",")
-            options = {"process_id": int(index), "num_processes": int(count)}
-        except ValueError:
-            raise ValueError(
-                f"distributed is {distributed!r}, must be auto or HOST:PORT,INDEX,COUNT"
-            ) from None
-        options["coordinator_address"] = address
+    options = {} if distributed == "auto" else _joining(distributed)
+    if options.get("process_id"):
+        _await_listener(options["coordinator_address"])
     try:
         jax.distributed.initialize(**options)
     except (RuntimeError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise ValueError(f"distributed {distributed!r}: {first}") from None
+        if not options and "coordinator_address" in first:  # nothing told JAX of one
+            first = (
+                "no SLURM, Cloud TPU or Open MPI environment was found; give "
+                "--distributed=HOST:PORT,INDEX,COUNT"
+            )
+        raise ValueError(f"--distributed={distributed}: {first}") from None
+
+
+def _joining(distributed):
+    """What `jax.distributed.initialize` takes, of "HOST:PORT,INDEX,COUNT"."""
+    try:
+        address, index, count = distributed.split(",")
+        host, port = address.rsplit(":", 1)
+        if not host or not 0 < int(port) < 2**16 or not 0 <= int(index) < int(count):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"distributed is {distributed!r}, must be auto or HOST:PORT,INDEX,COUNT with INDEX in "
+            "0…COUNT - 1"
+        ) from None
+    return {
+        "coordinator_address": address,
+        "process_id": int(index),
+        "num_processes": int(count),
+    }
+
+
+def _await_listener(address):
+    """Waits until somebody listens at "HOST:PORT"; ValueError after `PATIENCE` seconds."""
+    host, port = address.rsplit(":", 1)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            left = max(deadline - time.monotonic(), 1)
+            socket.create_connection((host.strip("[]"), int(port)), timeout=left).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"nobody listens at {address} of --distributed after {PATIENCE} s ({error}): "
+                    "is the process with INDEX 0 running there?"
+                ) from None
+        time.sleep(0.2)
 
 
 def is_first():
@@ -66,12 +108,23 @@ class Devices:
       sharded: whether parameters and the optimiser's state are split over 'data' too, each device
         holding a part and gathering the rest as a step needs it.
       workers: processes that prepare batches for this one; 0 for threads of its own.
+      settled: whether the mesh stays; one that does not is laid out anew for the batches.
     """
 
     mesh: jax.sharding.Mesh
     stack: int | None = 1
     sharded: bool = False
     workers: int = 0
+    settled: bool = True
+
+    def __str__(self):
+        kind = self.mesh.devices.flat[0].device_kind
+        return f"{self.mesh.size} x {kind}, mesh {self.shape}"
+
+    @property
+    def shape(self):
+        """The mesh as `--mesh` takes it."""
+        return f"{self.mesh.shape[TRIAL]}x{self.mesh.shape[DATA]}"
 
     @property
     def capacity(self):
@@ -83,11 +136,37 @@ class Devices:
         rows = self.mesh.shape[TRIAL]
         return -(-count // rows) * rows
 
-    def require_batch(self, name, batch):
-        """Raises ValueError where the devices cannot share a batch equally."""
-        size = self.mesh.shape[DATA]
-        if batch % size:
-            raise ValueError(f"{name} {batch} must be a multiple of the mesh's {size} data devices")
+    def fitting(self, batches):
+        """These devices in a mesh that shares batches equally.
+
+        A mesh that was asked for stays. Any other has as many data devices as all batches are
+        multiples of, and trials for the rest.
+
+        Args:
+          batches: pairs of the setting that holds a batch and its size.
+
+        Raises:
+          ValueError: the mesh that was asked for cannot share a batch, or there is nothing to
+            shard over.
+        """
+        mesh = self.mesh
+        if not self.settled:
+            data = math.gcd(mesh.size, *(batch for _, batch in batches))
+            mesh = _lay_out(mesh.size // data, data)
+        fitted = dataclasses.replace(self, mesh=mesh, settled=True)
+        size = mesh.shape[DATA]
+        for name, batch in batches:
+            if batch % size:
+                raise ValueError(
+                    f"{name} {batch} must be a multiple of the {size} data devices of "
+                    f"--mesh={fitted.shape}"
+                )
+        if self.sharded and size == 1 < mesh.size:
+            raise ValueError(
+                f"--shard_parameters needs several data devices, the mesh is {fitted.shape}: "
+                "batches must be multiples of their number"
+            )
+        return fitted
 
     def rows(self, batch):
         """The rows of a global batch that this process's devices hold, an increasing int array."""
@@ -201,7 +280,7 @@ def make(shape="", stack=None, sharded=False, workers=0):
     """The devices of this run.
 
     Args:
-      shape: "TRIALxDATA", or "" for all devices along 'data'.
+      shape: "TRIALxDATA", or "" for all devices along 'data' until `Devices.fitting`.
       stack: trials that one device works on at once; 0 for as many as there are; None for that on
         accelerators and 1 on CPU, where convolutions of several trials are slower at once.
       sharded, workers: see `Devices`.
@@ -216,16 +295,19 @@ def make(shape="", stack=None, sharded=False, workers=0):
     try:
         trial, data = (int(size) for size in shape.split("x")) if shape else (1, count)
     except ValueError:
-        raise ValueError(f"mesh is {shape!r}, must be TRIALxDATA such as 1x8") from None
+        raise ValueError(f"--mesh is {shape!r}, must be TRIALxDATA such as 1x8") from None
     if trial < 1 or data < 1 or trial * data != count:
-        raise ValueError(f"mesh {shape} must have as many devices as there are, {count}")
+        raise ValueError(f"--mesh={shape} must have as many devices as there are, {count}")
     if stack is None:
         stack = 1 if jax.default_backend() == "cpu" else 0
     if stack < 0:
         raise ValueError(f"stack must not be negative, got {stack}")
+    return Devices(_lay_out(trial, data), stack or None, sharded, workers, settled=bool(shape))
+
+
+def _lay_out(trial, data):
     # Sorts and Gram matrices of the perception modules fail under Explicit axes.
-    mesh = jax.make_mesh((trial, data), (TRIAL, DATA), axis_types=(AxisType.Auto,) * 2)
-    return Devices(mesh, stack or None, sharded, workers)
+    return jax.make_mesh((trial, data), (TRIAL, DATA), axis_types=(AxisType.Auto,) * 2)
 
 
 def needs_blocking():
