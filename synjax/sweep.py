@@ -8,8 +8,8 @@ import time
 import jax
 import numpy as np
 
-from synjax import configuration, records
 from synjax import objective as terms
+from synjax import records
 from synjax.codec import detail, start
 from synjax.reporting import table
 from synjax.training import checkpoint, extension, ledger, loop, mesh, state, step
@@ -85,9 +85,8 @@ def read_config(workdir):
     if not path.exists():
         raise ValueError(f"{workdir} holds no sweep: there is no {CONFIG} in it")
     config = ledger.read_json(path)
-    names = () if "variants" in config else configuration.REQUIRED[""]
-    if missing := [name for name in names if name not in config]:
-        raise ValueError(f"{path} is no configuration: it has no key {missing[0]!r}")
+    if not isinstance(config, dict) or not {"variants", "sweep"} & set(config):
+        raise ValueError(f"{path} is no configuration: it has no key 'sweep'")
     return config
 
 

@@ -109,7 +109,7 @@ def test_a_job_that_died_in_the_evaluation_is_a_reason_too(home, capsys):
     ("name", "text", "said"),
     [
         ("config.json", '{"name": "a', "config.json is not JSON"),
-        ("config.json", "{}", "config.json is no configuration: it has no key 'name'"),
+        ("config.json", "{}", "config.json is no configuration: it has no key 'sweep'"),
         ("trials/ld=24,lp=0/rows.json", "", "rows.json is not JSON"),
         ("encoders/ld=24/failed.json", "", "failed.json is not JSON"),
         (ledger.PLAN, "{", "plan.json is not JSON"),
