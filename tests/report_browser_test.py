@@ -242,7 +242,7 @@ def test_charts_follow_what_is_chosen(shared):
     assert shared.evaluate(titles) == ["energy distance"]
     shared.select_option("#divergence", index=1)
     shared.locator("#plot-rate-divergence").scroll_into_view_if_needed()
-    _until(lambda: shared.evaluate(titles) == ["sliced wasserstein"])
+    _until(lambda: shared.evaluate(titles) == ["sliced Wasserstein distance"])
     points = "document.querySelectorAll('#plot-rate-quality .scatterlayer .point').length"
     assert shared.evaluate(points) >= 12
 
