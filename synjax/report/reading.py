@@ -1,7 +1,6 @@
 """What the directory of a sweep holds, finished or not: files are read, nothing is computed."""
 
 import dataclasses
-import json
 import pathlib
 
 import pandas as pd
@@ -104,9 +103,11 @@ def merged(runs):
 
 
 def _sweep(directory):
-    config = _json(directory / CONFIG, f"{directory} holds no sweep: there is no {CONFIG} in it")
+    if not (directory / CONFIG).exists():
+        raise ValueError(f"{directory} holds no sweep: there is no {CONFIG} in it")
+    config = ledger.read_json(directory / CONFIG)
     called, claims = calls.read(directory), directory / CLAIMS
-    claims = _json(claims) if claims.exists() else []
+    claims = ledger.read_json(claims) if claims.exists() else []
     rest = called, claims, classical(directory)
     names = config.get(VARIANTS)
     if names is None:
@@ -114,7 +115,7 @@ def _sweep(directory):
     homes = [directory / name for name in names if (directory / name / CONFIG).exists()]
     if not homes:
         return [_run(directory, config, *rest)]  # its table alone is left
-    found = [_run(home, _json(home / CONFIG), called, [], None) for home in homes]
+    found = [_run(home, ledger.read_json(home / CONFIG), called, [], None) for home in homes]
     first = dataclasses.replace(found[0], claims=claims, classical=rest[-1])
     return [first, *found[1:]]
 
@@ -124,7 +125,7 @@ def _run(home, config, called, claims, others):
     for name, state, reason, paths in _observed(home):
         directory = home / ledger.TRIALS / name
         if (directory / ledger.ROWS).exists():
-            rows += _json(directory / ledger.ROWS)
+            rows += ledger.read_json(directory / ledger.ROWS)
         training, views = curves.read(name, paths), view_files.read(directory)
         trials.append(Trial(name, state, reason, training, views))
     frame = table.frame(rows) if rows else None
@@ -148,7 +149,7 @@ def _observed(home):
             yield told["name"], state, seen["reason"], [home / path for path in paths]
         return
     for path in sorted(home.glob(f"{ledger.TRIALS}/*/{ledger.ROWS}")):
-        rows = _json(path)
+        rows = ledger.read_json(path)
         reasons = [row["reason"] for row in rows if row["status"] == "diverged"]
         state = "failed" if reasons else "done"
         yield path.parent.name, state, "".join(reasons[:1]), [path.parent]
@@ -158,12 +159,3 @@ def _renamed(run):
     name = f"{run.name} ({run.directory})"
     frame = None if run.frame is None else run.frame.assign(run=name)
     return dataclasses.replace(run, name=name, frame=frame)
-
-
-def _json(path, otherwise=None):
-    if otherwise and not path.exists():
-        raise ValueError(otherwise)
-    try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise ValueError(f"{path} is not JSON") from None
