@@ -1,7 +1,7 @@
 """Pictures and sounds of data sets that TFDS has prepared, in random access, without TensorFlow.
 
 tfds:NAME     one that `./launch.sh data prepare` or TFDS itself left, NAME as TFDS has it;
-              NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE] in full
+              `NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE]` in full
 folder:PATH   a folder of pictures or sounds, which `folder` prepares at the first use
 """
 
@@ -84,7 +84,7 @@ class Prepared:
     """One split of a data set.
 
     Attributes:
-      address: tfds:NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE] or folder:PATH.
+      address: `tfds:NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE]` or `folder:PATH`.
       split: "train", "test" or, for all there are, "all"; an address that names one overrides it.
       directory: where TFDS keeps its data sets; None for $TFDS_DATA_DIR or ~/tensorflow_datasets.
     """
