@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from synjax.data import prepared, tfds_mnist
+from synjax.data import prepared, tfds_builders, tfds_mnist
 from synjax.reporting import contact_sheet, spectrogram
 
 _KINDS = {"image": "pictures", "sound": "sounds"}
@@ -29,7 +29,7 @@ def prepare(address, originals, directory, console):
     if originals:
         tfds_mnist.prepare(originals, directory)
     elif address.startswith("tfds:"):
-        prepared.prepare(address, directory)
+        tfds_builders.prepare(address, directory)
     info(address, directory, console)
 
 

@@ -1,6 +1,7 @@
 """Sounds in files, folders and data sets, and batches of them."""
 
 import itertools
+import types
 import zipfile
 
 import numpy as np
@@ -229,3 +230,29 @@ def test_another_kind_of_data_set_is_refused(monkeypatch):
     monkeypatch.setattr(prepared.Prepared, "builder", Builder)
     with pytest.raises(ValueError, match="neither pictures nor sounds; its features are .'text'"):
         prepared.source("tfds:x", split="train")
+
+
+@pytest.mark.parametrize(
+    ("samples", "dtype", "expected"),
+    [
+        ([[-(2**15), 0], [2**14, 2**14]], np.int64, [-0.5, 0.5]),
+        ([0.25, -1.0], np.float32, [0.25, -1.0]),
+        ([0.25, -1.01], np.float32, None),
+        ([0.25, np.nan], np.float32, None),
+        ([2**16, 0], np.int64, None),
+    ],
+)
+def test_samples_of_tfds_are_scaled_and_never_clipped(monkeypatch, samples, dtype, expected):
+    builder = types.SimpleNamespace()
+    audio = types.SimpleNamespace(np_dtype=dtype, sample_rate=8000)
+    about = {"features": {"audio": audio}, "metadata": None, "splits": {"train": None}}
+    builder.info = types.SimpleNamespace(**about)
+    builder.as_data_source = lambda split, decoders: [{"audio": np.asarray(samples, dtype)}]
+    monkeypatch.setattr(prepared.Prepared, "builder", builder)
+    monkeypatch.setattr(prepared.Prepared, "keys_of", lambda self, name: ["audio"])
+    sounds_of_it = prepared.Sounds(address="tfds:x", split="train")
+    if expected is None:
+        with pytest.raises(ValueError, match="tfds:x: sound 0 goes beyond the full scale of 1"):
+            sounds_of_it[0]
+    else:
+        np.testing.assert_array_equal(sounds_of_it[0], np.float32(expected)[:, None])

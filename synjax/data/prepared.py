@@ -5,19 +5,15 @@ tfds:NAME     one that `./launch.sh data prepare` or TFDS itself left, NAME as T
 folder:PATH   a folder of pictures or sounds, which `folder` prepares at the first use
 """
 
-import contextlib
 import dataclasses
 import functools
 import io
-import re
-import shlex
-import sys
 from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
-from synjax.data import decoders, folder, kept, pictures
+from synjax.data import decoders, folder, kept, pictures, tfds_builders
 
 SCHEMES = ("tfds", "folder")
 MOST_MEASURED = 20_000  # pictures; about two seconds
@@ -25,14 +21,8 @@ KEPT = 2**30  # bytes of decoded pictures, for all readers of a source
 SPLITS = {"train": ("train",), "test": ("test", "validation")}  # of TFDS, the first that is there
 EVERYTHING = "all"
 SAMPLE_RATE = "sample_rate"  # what `folder` notes of sounds
-FORMAT = "array_record"
-LONGEST = 300  # characters of TFDS's own words in an error
 _TEST = "--config.data.test=folder:PATH or tfds:NAME:SPLIT"
-_NAMES = "tfds:NAME[/CONFIG][:VERSION][:SPLIT][#FEATURE]"
-_ADDRESS = re.compile(r"tfds:(\w+(?:/[\w.+-]+)?(?::\d+\.\d+\.\d+)?)(?::([^#]+))?(?:#(.+))?")
-_PREFIX = re.compile(r'^Failed to construct dataset .*?}": ')  # that TFDS gives to errors
 _DECODERS = {"PNG": decoders.png, "TIFF": decoders.tiff, "WEBP": decoders.webp}  # for Pillow's name
-_INSTALL = ".venv/bin/python -m pip install tensorflow -c constraints.txt"
 
 
 def source(address, *, split, directory=None):
@@ -50,33 +40,6 @@ def source(address, *, split, directory=None):
     raise ValueError(
         f"{address}: has neither pictures nor sounds{where}; its features are {features}"
     )
-
-
-def prepare(address, directory=None):
-    """Has TFDS download and write a data set, unless it is there in some version.
-
-    Args:
-      address: tfds:NAME[:SPLIT]; all splits are written.
-      directory: where TFDS keeps its data sets; None for its own default.
-
-    Raises:
-      ValueError: TFDS has no such data set, or cannot prepare it here.
-    """
-    import tensorflow_datasets as tfds
-
-    name = _named(address)[0]
-    if _found(name, directory) is not None:
-        return
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own words
-            builder = tfds.builder(name, data_dir=directory, file_format=FORMAT)
-            builder.download_and_prepare()
-    except tfds.core.registered.DatasetNotFoundError:
-        raise ValueError(f"tfds:{name}: TFDS has no data set of this name") from None
-    except Exception as error:  # a data set is code that may raise anything
-        raise ValueError(f"tfds:{name}: cannot be prepared: {_reason(error)}") from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,21 +90,21 @@ class Prepared:
             return ""
         count = len(self.skipped)
         every = count + sum(split.num_examples for split in self.builder.info.splits.values())
-        command = _command("info", self.address, self.directory)
+        command = tfds_builders.command("info", self.address, self.directory)
         return f"{self.address}: {count} of {every} files left out; {command} lists them"
 
     @functools.cached_property
     def asked(self):
         """(name or path, split or None, feature or None) of the address."""
         scheme, _, rest = self.address.partition(":")
-        return (rest, None, None) if scheme == "folder" else _named(self.address)
+        return (rest, None, None) if scheme == "folder" else tfds_builders.named(self.address)
 
     @functools.cached_property
     def builder(self):
         """The builder of TFDS, whose shards are there."""
         if self.address.startswith("folder:"):
             return folder.prepare(self.asked[0], self.directory)
-        return _prepared(self.asked[0], self.directory)
+        return tfds_builders.opened(self.asked[0], self.directory)
 
     def keys_of(self, name):
         """Keys of the features that hold pictures ("Image") or sounds ("Audio"), ordered.
@@ -174,9 +137,9 @@ class Prepared:
         try:
             return self.builder.as_data_source(split, decoders=undecoded or None)
         except NotImplementedError:  # records of TensorFlow have no random access
-            again = _command("prepare", f"tfds:{self.asked[0]}", "OTHER")
+            again = tfds_builders.command("prepare", f"tfds:{self.asked[0]}", "OTHER")
             raise ValueError(
-                f"{self.address}: is prepared in another format than {FORMAT}; "
+                f"{self.address}: is prepared in another format than {tfds_builders.FORMAT}; "
                 f"{again} prepares it once more"
             ) from None
         except ValueError as error:
@@ -283,12 +246,16 @@ class Sounds(Prepared):
         return known or self.builder.info.features[self._key].sample_rate
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Sound i, float32 [T, 1] in [−1, 1]."""
+        """Sound i, float32 [T, 1] in [−1, 1]; ValueError where it goes beyond the full scale."""
         self._require(i)
         x = np.asarray(self._record(i)[self._key])
         x = x.reshape(len(x), -1).mean(axis=1, keepdims=True, dtype=np.float64)
         whole = np.issubdtype(self.builder.info.features[self._key].np_dtype, np.integer)
-        return np.clip(x / 2.0**15 if whole else x, -1, 1).astype(np.float32)
+        if whole:
+            x = x / 2.0**15
+        if not (np.abs(x) <= 1).all():  # NaN is not either
+            raise ValueError(f"{self.address}: sound {i} goes beyond the full scale of 1")
+        return x.astype(np.float32)
 
 
 def _holds(feature, name):
@@ -317,56 +284,3 @@ def _pixels(stored):
     if samples.shape[-1] in (2, 4):
         samples = pictures.over_white(samples)
     return np.array(folder.rgb(samples))
-
-
-def _named(address):
-    """(NAME, SPLIT or None, FEATURE or None) of an address of TFDS, NAME as TFDS has it."""
-    found = _ADDRESS.fullmatch(address)
-    if not found:
-        raise ValueError(f"{address}: must be {_NAMES}")
-    return found.groups()
-
-
-def _prepared(name, directory):
-    """The builder of a data set that is there."""
-    found = _found(name, directory)
-    if found is None:
-        where = "" if directory is None else f" in {directory}"
-        command = _command("prepare", f"tfds:{name}", directory)
-        files = ", with --from=DIR from its four original files" if name == "mnist" else ""
-        raise ValueError(f"tfds:{name}: is not prepared{where}; {command} prepares it{files}")
-    return found
-
-
-def _found(name, directory):
-    """The builder of a data set; None where it is not there."""
-    import tensorflow_datasets as tfds
-
-    given = {} if directory is None else {"data_dir": directory}
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS's own words
-            return tfds.core.read_only_builder.builder_from_files(name, **given)
-    except tfds.core.registered.DatasetNotFoundError:
-        return None
-    except ModuleNotFoundError as error:  # of sounds, whose feature TFDS makes of TensorFlow
-        raise ValueError(f"tfds:{name}: cannot be read: {_reason(error)}") from None
-
-
-def _reason(error):
-    """One line of what TFDS raised."""
-    import requests
-
-    if "No module named 'tensorflow'" in str(error):
-        return f"it needs TensorFlow, which {_INSTALL} installs"
-    while error.__cause__ is not None:  # TFDS wraps errors, some in all of an example's numbers
-        error = error.__cause__
-    text = _PREFIX.sub("", " ".join(str(error).split()))[:LONGEST] or type(error).__name__
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return f"a download failed, is there a network? {text}"
-    return text
-
-
-def _command(action, address, directory):
-    """The command line of a verb of data."""
-    where = [] if directory is None else [f"--directory={directory}"]
-    return shlex.join(["./launch.sh", "data", action, address, *where])
