@@ -19,7 +19,7 @@ from synjax.evaluation import (
     classical,
     fresh_critic,
     frozen_features,
-    measure,
+    sending,
     trained_bounds,
 )
 from synjax.perception import features
@@ -123,7 +123,7 @@ def test_analysis_and_rendering_lower(kind, members):
     if not members:
         x = _spec(1, 64, 64, 1) if codec.rank else _spec(64, codec.channels)
         _lowers(rendering._analyse, codec, params, x)
-        _lowers(measure._noisy_bits, codec, params, x, jax.random.key(0))
+        _lowers(sending._noisy_bits, codec, params, x, jax.random.key(0))
     positions = (1, 8, 8) if codec.rank else (64,)
     own = members and {
         "apart": _spec(positions[0], members, *positions[1:], codec.latents),

@@ -1,10 +1,12 @@
 """Experiments that compare configurations, and decoders that serve every λ_p."""
 
 import io
+import shutil
 import types
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import rich.console
 
@@ -81,6 +83,29 @@ def test_a_finished_comparison_is_exported_and_evaluated_again(compared, monkeyp
     assert (workdir / "table.csv").read_bytes() == before
     with pytest.raises(TypeError):
         run.sweep(asked, workdir, _console(), experiment)
+
+
+def test_an_experiment_grows_by_a_variant_with_other_lambda_p(compared, tmp_path):
+    """Beside the same encoder, which the λ_p of one decoder for all cannot change."""
+    workdir = tmp_path / "run"
+    shutil.copytree(compared[0], workdir)
+    files = (p for p in workdir.rglob("*") if p.is_file() and "checkpoints" in p.parts)
+    before = {p: p.read_bytes() for p in files}
+    rows = table.read(workdir / "table.csv")
+
+    def variants(config):
+        other = config | {"sweep": config["sweep"] | {"lambda_p": (200.0,)}}
+        return {"strong": other, **_variants(config)}
+
+    run.sweep(compared[1], workdir, _console(), types.SimpleNamespace(variants=variants))
+    assert before and {p: p.read_bytes() for p in before} == before
+    grown = table.read(workdir / "table.csv")
+    old = grown[grown.run != "gaussian_tiny/strong"]
+    pd.testing.assert_frame_equal(old.reset_index(drop=True), rows)
+    assert set(grown[grown.run == "gaussian_tiny/strong"].lambda_p) == {200.0}
+    assert grown.rate_exact.nunique() == 1
+    with pytest.raises(ValueError, match="holds another sweep .variants is"):
+        run.sweep(compared[1], workdir, _console(), compared[2])
 
 
 def test_a_codec_is_packaged_from_the_directory_of_its_variant(compared, tmp_path):

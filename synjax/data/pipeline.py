@@ -12,7 +12,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from synjax.data import crops
+from synjax.data import crops, reading_ahead
 
 STEPS = 2**31
 
@@ -97,7 +97,8 @@ def train_batches(
     if workers:
         if not flags.FLAGS.is_parsed():  # grain reads its own there
             flags.FLAGS.mark_as_parsed()
-        read = read.mp_prefetch(grain.multiprocessing.MultiprocessingOptions(num_workers=workers))
+        processes = grain.multiprocessing.MultiprocessingOptions(num_workers=workers)
+        read = read.mp_prefetch(processes, worker_init_fn=reading_ahead.begin)
     return iter(read)
 
 

@@ -10,7 +10,16 @@ import numpy as np
 from synjax import distortion, objective
 from synjax.codec import bitstream
 from synjax.data import pipeline, sources
-from synjax.evaluation import classical, fresh_critic, hearing, jpeg, measure, realism, views
+from synjax.evaluation import (
+    classical,
+    fresh_critic,
+    hearing,
+    jpeg,
+    measure,
+    realism,
+    sending,
+    views,
+)
 
 # Columns of the table that tell one measurement of a signal from another.
 POINT = ("run", "trial", "lambda_d", "lambda_p", "realism", "level", "seed")
@@ -86,9 +95,15 @@ def trial_rows(plan, trial, params, examples, weights=None):
     artefact = bitstream.make(plan.codec, params, *points, plan.has_realism)
     reached, asked = _reached(trial, weights), measure.extras(plan.config)
     rows, sheets, shown, singles = [], [], [], []
+    levels = asked.of(plan.codec)
+    send = functools.partial(sending.send, artefact, seed=trial.seed, levels=levels)
+    sent = _of_all(send, [example.x for example in examples])
+    count = plan.config["evaluation"]["members"]
+    one = (measure.vectors, measure.sound, measure.picture)[plan.codec.rank]
     for realism_asked in _realisms(plan, trial):
-        measured = _measured(plan, trial, artefact.at(realism_asked), examples, asked)
-        for place, level in enumerate(asked.of(plan.codec)):
+        measure_one = functools.partial(one, artefact.at(realism_asked), members=count, asked=asked)
+        measured = _of_all(measure_one, examples, sent)
+        for place, level in enumerate(levels):
             values = [of_example[place][0] for of_example in measured]
             row = _identity(plan, trial, level, _count(plan, examples), realism_asked)
             rows.append(row | reached | _summary(values))
@@ -117,13 +132,10 @@ def trial_rows(plan, trial, params, examples, weights=None):
     return rows, sheets, shown, singles
 
 
-def _measured(plan, trial, artefact, examples, asked):
-    """Per example and level, metrics and what a sheet shows."""
-    members = plan.config["evaluation"]["members"]
-    one = (measure.vectors, measure.sound, measure.picture)[plan.codec.rank]
+def _of_all(function, *columns):
+    """A function of each example, two at a time: what waits for a device leaves the other core."""
     with futures.ThreadPoolExecutor(2) as pool:
-        work = functools.partial(one, artefact, members=members, seed=trial.seed, asked=asked)
-        return list(pool.map(work, examples))
+        return list(pool.map(function, *columns))
 
 
 def _realisms(plan, trial):

@@ -1,20 +1,16 @@
-"""One test signal, coded to real bytes and decoded: what its rates, members and distances are."""
+"""One test signal that was sent, decoded: what its members and their distances are."""
 
 import dataclasses
 import functools
 import itertools
-import time
 
-import jax
 import numpy as np
 
 from synjax import lpips
-from synjax.codec import bitstream, rendering, samples
-from synjax.data import pipeline
-from synjax.evaluation import classical, fresh_critic, hearing, jpeg, limits, realism
+from synjax.codec import bitstream, samples
+from synjax.evaluation import classical, fresh_critic, hearing, jpeg, limits, realism, sending
 
 SHOWN = 12  # vectors on a sheet
-FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,59 +84,6 @@ class Subject:
         return realism.Photograph(self.x)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _noisy_bits(codec, params, x, key, mask=None):
-    symbols = codec.quantise(params, codec.analyse(params, x, mask), key)
-    return codec.group_bits(symbols)
-
-
-def _coded(artefact, x, level, members):
-    """Encodes, decodes and compares.
-
-    Returns:
-      The stream, what was parsed of it, the synset [M, …], and the seconds of encoding and of
-      decoding one member as columns of the table.
-    """
-    began = time.perf_counter()
-    stream = bitstream.encode(artefact, x, level)
-    encoded = time.perf_counter()
-    parsed = bitstream.parse(artefact, stream)
-    decoded = time.perf_counter()
-    sent = bitstream.analyse(artefact, x).symbols[..., : sum(artefact.codec.groups[:level])]
-    if not np.array_equal(parsed.symbols[..., : sent.shape[-1]], sent):
-        raise RuntimeError(f"level {level}: the decoded symbols differ from the encoded ones")
-    compared = time.perf_counter()
-    synset = bitstream.render(artefact, parsed, members, level=level)
-    rendered = (time.perf_counter() - compared) / len(synset)
-    seconds = {"seconds_encode": encoded - began, "seconds_decode": decoded - encoded + rendered}
-    return stream, parsed, synset, seconds
-
-
-def _rates(artefact, x, stream, parsed, level, seed):
-    """Rates in bits per element, three ways."""
-    estimated = bitstream.estimated_bits(artefact, parsed)[:, :level].sum()
-    batch, mask, share = x, None, 1.0
-    if artefact.codec.rank == 2:
-        batch = pipeline.pad_to(x, pipeline.bucket_shape(x.shape[:2], 128))[None]
-        share = x.size / batch.size
-    if artefact.codec.rank == 1:  # silence is cheap: what was added must not count
-        place = rendering.place(artefact.codec, x.shape)
-        batch, mask = place.signal(x)[None], place.latent(np.ones((*place.latent_sizes, 1)))[None]
-    key = jax.random.key(seed)
-    noisy = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, key, mask))
-    noisy = noisy[:, :level].sum() * share
-    header = 8 * bitstream.header_size(stream) + FLUSH_BITS * level
-    rates = {"noisy": noisy, "estimated": estimated, "exact": 8.0 * len(stream)}
-    row = {f"rate_{name}": bits / x.size for name, bits in rates.items()}
-    if artefact.codec.rank == 1:
-        seconds = len(x) / artefact.codec.sample_rate
-        row |= {f"kbps_{name}": bits / seconds / 1000 for name, bits in rates.items()}
-    if artefact.codec.rank == 2:
-        pixels = x.shape[0] * x.shape[1]
-        row |= {f"bpp_{name}": bits / pixels for name, bits in rates.items()}
-    return row | {"rate_header": header / x.size, "header_bits": header}
-
-
 def _synset_metrics(x, synset):
     """Distortions of members [M, …] against x […], per design: E-MSE, diversity, mse of mean."""
     axes = tuple(range(1, synset.ndim))
@@ -151,44 +94,41 @@ def _synset_metrics(x, synset):
     return {"mse": mse, "diversity": diversity, "mse_of_mean": mse - diversity / 2}, errors
 
 
-def _consistency(artefact, parsed, synset, level):
+def _consistency(artefact, parsed, synset):
     """Share of the sent symbols that analysing a member gives back (Eq. 15, 31)."""
-    sent = parsed.symbols[..., : sum(artefact.codec.groups[:level])]
+    sent = parsed.symbols[..., : sum(artefact.codec.groups[: parsed.level])]
     again = [bitstream.analyse(artefact, member).symbols for member in synset]
     return float(np.mean([np.mean(a[..., : sent.shape[-1]] == sent) for a in again]))
 
 
-def _shared(artefact, x, stream, parsed, synset, level, seed):
+def _shared(artefact, x, sent, synset):
     """What pictures and sounds are measured by alike: (row, errors [M] of the members)."""
     row, errors = _synset_metrics(x, synset)
-    row |= _rates(artefact, x, stream, parsed, level, seed)
+    row |= sent.rates
     row |= {"mse_best": float(errors.min()), "mse_worst": float(errors.max())}
-    row["consistency"] = _consistency(artefact, parsed, synset, level)
+    row["consistency"] = _consistency(artefact, sent.parsed, synset)
     return row, errors
 
 
-def picture(artefact, example, *, members, seed, asked):
+def picture(artefact, example, sent_levels, *, members, asked):
     """Measures a picture.
 
     Args:
       artefact: `codec.package.Artefact`.
       example: `Subject`.
+      sent_levels: what it was sent as at the levels that are measured, of `sending.send`.
       members: M, drawn from the synset; 0 for one without randomness.
-      seed: of the noisy rate.
       asked: `Extras`.
 
     Returns:
       Per level that is measured (metrics by column of the table, (source, members)).
-
-    Raises:
-      RuntimeError: a stream did not decode to the symbols that were encoded.
     """
     x = example.x
     results = []
-    for level in asked.of(artefact.codec):
-        stream, parsed, synset, seconds = _coded(artefact, x, level, members)
+    for sent in sent_levels:
+        synset, seconds = sending.members(artefact, sent, members)
         synset = np.round(synset * 255).astype(np.float32) / 255  # a decoder writes 8-bit pictures
-        row, errors = _shared(artefact, x, stream, parsed, synset, level, seed)
+        row, errors = _shared(artefact, x, sent, synset)
         row["psnr"] = float(np.mean(-10 * np.log10(np.maximum(errors, 1e-12))))
         row["ms_ssim"] = float(np.mean([classical.ms_ssim(x[None], m[None])[0] for m in synset]))
         if asked.lpips is not None:
@@ -197,38 +137,39 @@ def picture(artefact, example, *, members, seed, asked):
             )
         for name, (value, floor) in example.photograph.divergences(synset).items():
             row |= {name: value, f"{name}_floor": floor}
-        row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(stream))
+        row["jpeg_psnr"] = jpeg.psnr_at(example.jpeg_curve, len(sent.stream))
         row |= seconds
         results.append((row, (x, synset)))
     return results
 
 
-def sound(artefact, example, *, members, seed, asked):
+def sound(artefact, example, sent_levels, *, members, asked):
     """Measures a sound [T, 1], as `picture` does."""
+    del asked
     x = example.x
     results = []
-    for level in asked.of(artefact.codec):
-        stream, parsed, synset, seconds = _coded(artefact, x, level, members)
+    for sent in sent_levels:
+        synset, seconds = sending.members(artefact, sent, members)
         synset = samples.of_sound(synset, 16) / np.float32(2**15)  # a decoder writes 16 bits
-        row, _ = _shared(artefact, x, stream, parsed, synset, level, seed)
+        row, _ = _shared(artefact, x, sent, synset)
         row |= {"snr": hearing.snr(x, synset), "lsd": hearing.log_spectral_distance(x, synset)}
         row |= seconds
         results.append((row, (x, synset)))
     return results
 
 
-def vectors(artefact, example, *, members, seed, asked):
+def vectors(artefact, example, sent_levels, *, members, asked):
     """Per level (metrics, what of it is shown) of vectors; standard errors are over vectors."""
     x = example.x
     results = []
-    for level in asked.of(artefact.codec):
-        stream, parsed, synset, seconds = _coded(artefact, x, level, members)  # [M, N, n]
+    for sent in sent_levels:
+        synset, seconds = sending.members(artefact, sent, members)  # [M, N, n]
         row, _ = _synset_metrics(x, synset)
-        row |= _rates(artefact, x, stream, parsed, level, seed)
+        row |= sent.rates
         of_vectors = ((synset - x) ** 2).mean(-1)  # [M, N]
         row |= {"mse_best": of_vectors.min(0).mean(), "mse_worst": of_vectors.max(0).mean()}
         row["mse_se"] = of_vectors.mean(0).std(ddof=1) / np.sqrt(len(x))
-        row["consistency"] = _consistency(artefact, parsed, synset, level)
+        row["consistency"] = _consistency(artefact, sent.parsed, synset)
         of_rows = np.moveaxis(synset, 0, 1)  # [N, M, n]
         divergences = realism.vector_divergences(x, of_rows)
         if asked.critic_steps:
@@ -237,7 +178,7 @@ def vectors(artefact, example, *, members, seed, asked):
         for name, (value, floor, error) in divergences.items():
             row |= {name: value, f"{name}_floor": floor, f"{name}_se": error}
         if example.variances is not None:
-            row |= _limits(artefact, example, parsed, synset, level, row)
+            row |= _limits(artefact, example, sent.parsed, synset, row)
         row |= seconds
         results.append((row, _shown(example, synset)))
     return results
@@ -251,9 +192,9 @@ def _shown(example, synset):
     return few, synset[:, :SHOWN].reshape(len(synset), *few.shape)
 
 
-def _limits(artefact, example, parsed, synset, level, row):
+def _limits(artefact, example, parsed, synset, row):
     """The bounds of a row, where they are known."""
-    bits = bitstream.estimated_bits(artefact, parsed)[:, :level].sum(1)  # [N]
+    bits = bitstream.estimated_bits(artefact, parsed).sum(1)  # [N]
     found = limits.gaussian_limits(
         example.variances,
         example.x,

@@ -1,10 +1,10 @@
-"""Whether a sweep can grow to another: more λ's or seeds, and nothing that is trained changes."""
+"""Whether a sweep can grow to another: more λ's, seeds or variants, and nothing trained changes."""
 
 from synjax.training import plan as planning
 
 # What may be added to, and which setting says that one set of parameters serves all of it.
 GROWING = {"sweep.lambda_d": "encoders", "sweep.lambda_p": "decoders"}
-ADDED = (*GROWING, "sweep.also", "seeds")
+ADDED = (*GROWING, "sweep.also", "seeds", "variants")
 
 
 def check(workdir, held, asked):
@@ -33,7 +33,7 @@ def check(workdir, held, asked):
             raise ValueError(
                 f"{workdir} cannot be extended by {key}: one set of parameters serves all of them "
                 f"(sweep.{setting} is {held['sweep'][setting]!r}) and would have to be trained "
-                "anew; choose another --workdir"
+                "anew; choose another --workdir, or in an experiment another variant"
             )
     if "variants" not in held:
         _check_runs(workdir, planning.make(held), planning.make(asked))
