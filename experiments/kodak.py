@@ -40,7 +40,7 @@ LPIPS_SHARE, LPIPS_COST = 0.75, 0.5  # of the fidelity decoder's; dB
 DIVERSITY = 0.2  # of the mse
 PLACES = 20  # equal mse at which two curves are compared
 # `texture`: its own λ_p, weights of the perception terms, and steps.
-TEXTURE_LAMBDA_P = (0.12, 0.17)
+TEXTURE_LAMBDA_P = (0.17, 0.5)
 TEXTURE_WEIGHTS = {"texture": 1.5, "patches": 0.6}
 TEXTURE_STEPS = 2000
 PERCEPTIVE = ("sampled", "deterministic", "texture")

@@ -10,7 +10,8 @@ VERBS = {
     "quickstart": "sweep --experiment=experiments/quickstart.py --workdir=runs/quickstart",
     "sweep": "Trains, evaluates and exports a grid; continues where it was interrupted.",
     "train": "Trains the grid of a configuration and stops before evaluating it.",
-    "evaluate": "Evaluates a trained working directory again and exports the table.",
+    "evaluate": "Evaluates a trained working directory again and exports the table; with --out "
+    "into another directory, where --config.data.test and --config.evaluation.KEY may change.",
     "status": "Which runs and trials of a sweep are done, running, waiting or failed, and why.",
     "export": "Writes tables and plots from the rows of an evaluated working directory.",
     "report": "Writes one page of several sweeps, finished or not: surface, table, synsets. "
@@ -111,6 +112,9 @@ def define(verb, in_python=True):
         flags.DEFINE_string("workdir", default, "Directory of the sweep.", flag_values=values)
         if verb in ("sweep", "train"):
             _launcher_flags(values)
+        if verb == "evaluate":
+            meaning = "Directory for rows and tables; that of the sweep, if it is not given."
+            flags.DEFINE_string("out", None, meaning, flag_values=values)
     return values
 
 
@@ -216,7 +220,9 @@ def _bounds_flags(values):
 
 
 def parse(verb, arguments):
-    """Flag values, arguments and configuration (a plain dict, or None) of a verb.
+    """Flag values, arguments and configuration of a verb: a plain dict, or None.
+
+    Of `evaluate` it is what is to be changed in that of the sweep: text by key.
 
     Raises:
       ValueError: in one line, what cannot be used, and what can.
@@ -224,10 +230,12 @@ def parse(verb, arguments):
     # An experiment is a configuration that also says what its table must show.
     arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
     path, overrides = None, {}
-    if verb in CONFIGURED:
+    if verb in (*CONFIGURED, "evaluate"):
         from synjax import configuration
-
+    if verb in CONFIGURED:
         path, overrides, arguments = configuration.split(arguments)
+    if verb == "evaluate":
+        overrides, arguments = configuration.overridden(arguments)
     values = define(verb, in_python=path is None)
     try:
         rest = values([verb, *arguments], known_only=False)
@@ -248,13 +256,21 @@ def parse(verb, arguments):
         raise ValueError(f"data takes prepare, info or preview, got {given[0]!r}")
     if verb == "bounds" and not values.distortion:
         raise ValueError("bounds needs --distortion=NUMBER or FIRST:LAST:COUNT")
-    optional = (*((own, "codec") for own in ("inspect", *OWN_CODEC)), ("report", "out"))
+    optional = (
+        *((own, "codec") for own in ("inspect", *OWN_CODEC)),
+        ("report", "out"),
+        ("evaluate", "out"),
+    )
     for name, form in (("workdir", "DIR"), ("trial", "NAME"), ("codec", "DIR"), ("out", "DIR")):
         value = values[name].value if name in values else form
         if not value and (value is not None or (verb, name) not in optional):
             raise ValueError(f"{verb} needs --{name}={form}")
     if path is not None:
         return values, given, configuration.load(path, overrides)
+    if verb == "evaluate":
+        if overrides and values.out is None:
+            raise ValueError("evaluate needs --out=DIR where --config.KEY=VALUE changes something")
+        return values, given, overrides
     if working:
         return values, given, None
     return values, given, values.config.to_dict() if "config" in values else None

@@ -5,6 +5,7 @@ what a flag may set them to.
 """
 
 import ast
+import copy
 import dataclasses
 import json
 import pathlib
@@ -24,6 +25,7 @@ REQUIRED = {
     "evaluation": ("members", "limit"),
 }
 FLAG = "--config"
+AFTERWARDS = ("data.test", "evaluation.")  # what no training depends on
 
 
 def split(arguments):
@@ -39,6 +41,12 @@ def split(arguments):
     named = [a.partition("=")[2] for a in arguments if a.startswith(f"{FLAG}=")]
     if not named or not named[-1].endswith(".json"):
         return None, {}, list(arguments)
+    overrides, rest = overridden([a for a in arguments if not a.startswith(f"{FLAG}=")])
+    return pathlib.Path(named[-1]), overrides, rest
+
+
+def overridden(arguments):
+    """Takes `--config.KEY=VALUE` and `--config.KEY VALUE` out: (text by key, rest)."""
     overrides, rest, key = {}, [], None
     for argument in arguments:
         if key is not None:
@@ -49,11 +57,11 @@ def split(arguments):
                 overrides[name] = value
             else:
                 key = name
-        elif not argument.startswith(f"{FLAG}="):
+        else:
             rest.append(argument)
     if key is not None:
         raise ValueError(f"{FLAG}.{key} has no value")
-    return pathlib.Path(named[-1]), overrides, rest
+    return overrides, rest
 
 
 def load(path, overrides):
@@ -81,6 +89,27 @@ def load(path, overrides):
         _set(config, key, text)
     # Where an earlier sweep kept encoders that its variants shared; this one is alone.
     config.pop("shared_encoders", None)
+    return config
+
+
+def changed(config, overrides):
+    """A copy of what something was trained for, with other tests or measurements.
+
+    Args:
+      config: a plain dict; that of an experiment with variants, too.
+      overrides: as for `load`, of `AFTERWARDS`.
+
+    Raises:
+      ValueError: a key that training depends on, that there is not, or a value of another type.
+    """
+    config = copy.deepcopy(config)
+    for key, text in overrides.items():
+        if not key.startswith(AFTERWARDS):
+            raise ValueError(
+                f"{FLAG}.{key} is what it was trained for; evaluate can change data.test and "
+                "evaluation.KEY"
+            )
+        _set(config, key, text)
     return config
 
 

@@ -3,7 +3,7 @@
     ./launch.sh                     the quickstart: a sweep from nothing to a table
     ./launch.sh sweep               train, evaluate and export a grid of (λ_d, λ_p)
     ./launch.sh train               only train it
-    ./launch.sh evaluate            evaluate the checkpoints of a working directory again
+    ./launch.sh evaluate            evaluate checkpoints again, also on other tests
     ./launch.sh status              what of a sweep is done, running, waiting or failed
     ./launch.sh export              write tables and plots from the rows of a working directory
     ./launch.sh report              one page of several sweeps: surface, table, synsets
@@ -115,9 +115,11 @@ def _dispatch(verb, arguments, console):
 
     workdir = given[0] if verb in ("status", "show") else values.workdir
     listing = verb in ("status", "show", "export")
-    only_read = verb in ("status", "show", "package")
+    only_read = verb in ("status", "show", "package") or (verb == "evaluate" and values.out)
     if storage.is_remote(workdir) and (given := _unshared(values)):
         raise ValueError(f"{given} needs a --workdir that all its processes share, not {workdir}")
+    if verb == "evaluate" and values.out and storage.is_remote(values.out):
+        raise ValueError(f"--out must be a directory of this machine, not {values.out}")
     with storage.opened(workdir, console, only_read, checkpoints=not listing) as local:
         command = shlex.join(["./launch.sh", verb, *arguments])
         return _sweep(verb, local, values, config, experiment, console, command)
@@ -189,7 +191,7 @@ def _sweep(verb, workdir, values, config, experiment, console, command):
     if verb == "quickstart":
         return run.sweep(config, workdir, console, experiment, devices, command=command)
     if verb == "evaluate":
-        return run.evaluate(workdir, console, devices)
+        return run.evaluate(workdir, console, devices, config, values.out, command)
     if values.runs is not None:
         names = values.runs.split(";")
         return run.work(workdir, names, verb == "sweep", console, devices, command)

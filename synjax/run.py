@@ -9,6 +9,7 @@ import time
 import jax
 import numpy as np
 
+from synjax import configuration
 from synjax import sweep as sweeping
 from synjax.bench import machine
 from synjax.codec import package as packaging
@@ -278,15 +279,47 @@ def _noted(plans, workdir, share, command):
 
 
 @interruption.handled()
-def evaluate(workdir, console, devices=None):
-    """Evaluates a trained working directory again, whatever rows it holds."""
-    for home in _homes(workdir):
-        plan = planning.make(sweeping.read_config(home))
-        outcomes = _train(plan, home, console, devices, only_read=True)
-        _evaluate(plan, outcomes, home, console, again=True)
+def evaluate(workdir, console, devices=None, changes=None, out=None, command=None):
+    """Evaluates a trained working directory again, whatever rows it holds.
+
+    Args:
+      workdir: directory of a sweep.
+      console: rich console.
+      devices: `training.mesh.Devices`, as for `sweep.Trainer`.
+      changes: other tests or measurements, as `configuration.changed` has them; with `out` alone.
+      out: directory of what is evaluated, to be made or to go on in; None for the sweep's own.
+      command: as it was typed, for the record of calls.
+
+    Raises:
+      ValueError: it is not trained, a change cannot be made, or `out` holds something else.
+      interruption.Interrupted: a signal ended it.
+    """
+    workdir, homes = pathlib.Path(workdir), _homes(workdir)
+    target = workdir if out is None else pathlib.Path(out)
+    if out is not None and target.resolve() == workdir.resolve():
+        raise ValueError(f"--out must be another directory than --workdir={workdir}")
+    configs = {
+        home: configuration.changed(sweeping.read_config(home), changes or {})
+        for home in dict.fromkeys([workdir, *homes])
+    }
+    plans = {home: planning.make(configs[home]) for home in homes}
+    for home, config in configs.items():
+        if home in plans:
+            evaluation.require(config)
+        sweeping.check_workdir(target / home.relative_to(workdir), config)
+    for home, config in configs.items():
+        _open(target / home.relative_to(workdir), config)
+    noted = out is not None and mesh.is_first()
+    with calls.noted(target, command, machine.describe()) if noted else contextlib.nullcontext():
+        for home, plan in plans.items():
+            outcomes = _train(plan, home, console, devices, only_read=True)
+            into = target / home.relative_to(workdir)
+            _evaluate(plan, outcomes, into, console, again=out is None)
     mesh.wait("evaluated")
     if mesh.is_first():
-        export(workdir, console)
+        if out is not None:
+            _compare_with_classical(configs[workdir], target)
+        export(target, console)
 
 
 def status(workdir, console):

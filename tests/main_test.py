@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from skimage import data
@@ -67,6 +68,49 @@ def test_a_second_start_trains_nothing_and_prints_the_same_table(tiny, command):
     assert "step" not in again.stdout
     assert (workdir / "table.csv").read_bytes() == written
     assert {p: p.stat().st_mtime_ns for p in workdir.glob("*/*/checkpoints/*")} == before
+
+
+def test_other_tests_of_what_is_trained_go_elsewhere(tiny, tmp_path, capsys):
+    """More β than the sweep measured: rows as they were, and new ones between them."""
+    workdir, out = tiny[0], tmp_path / "more"
+    before = sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*"))
+    call = ["evaluate", f"--workdir={workdir}", "--config.evaluation.realism=(0.5, 1.0)"]
+    call += ["--config.evaluation.levels", "(2,)", f"--out={out}"]
+    assert main.main(call) == 0
+    assert sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*")) == before
+    old, new = (table.read(one / "table.csv") for one in (workdir, out))
+    assert set(zip(new.level, new.realism, strict=True)) == {(2, 0.5), (2, 1.0)}
+    measured = [c for c in old if not c.startswith("seconds") and c != "config_hash"]
+    whole = new[new.realism == 1][measured].reset_index(drop=True)
+    pd.testing.assert_frame_equal(whole, old[old.level == 2][measured].reset_index(drop=True))
+    assert new.rate_exact.nunique() == 2  # of two λ_d: no β changes what is sent
+    rows = sorted((p, p.stat().st_mtime_ns) for p in out.glob("trials/*/rows.json"))
+    capsys.readouterr()
+    assert main.main(call) == 0  # started again, it finds all done
+    assert sorted((p, p.stat().st_mtime_ns) for p in out.glob("trials/*/rows.json")) == rows
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--config.evaluation.members=2"], "evaluate needs --out=DIR where"),
+        (["--config.stages.fidelity.steps=2", "--out=x"], "can change data.test and evaluation"),
+        (["--config.evaluation.member=2", "--out=x"], "no such key: evaluation.member"),
+        (["--config.evaluation.levels=(9,)", "--out=x"], "evaluation.levels must be of 1 to 2"),
+        (["--config.data.test=folder:nowhere", "--out=x"], "nowhere"),
+        (["--out={tiny}"], "--out must be another directory than"),
+        (["--config.evaluation.members=2", "--out=gs://b/x"], "must be a directory of this"),
+    ],
+)
+def test_tests_that_cannot_be_changed_are_refused(
+    tiny, tmp_path, monkeypatch, capsys, given, message
+):
+    monkeypatch.chdir(tmp_path)
+    given = [argument.format(tiny=tiny[0]) for argument in given]
+    assert main.main(["evaluate", f"--workdir={tiny[0]}", *given]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "x").exists()
 
 
 def test_export_alone_rewrites_what_was_deleted(tiny, command, tmp_path):

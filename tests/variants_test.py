@@ -85,6 +85,18 @@ def test_a_finished_comparison_is_exported_and_evaluated_again(compared, monkeyp
         run.sweep(asked, workdir, _console(), experiment)
 
 
+def test_an_experiment_is_tested_on_something_else_elsewhere(compared, tmp_path):
+    workdir, out = compared[0], tmp_path / "fewer"
+    run.evaluate(workdir, _console(), changes={"evaluation.limit": "100"}, out=out)
+    rows, fewer = (table.read(one / "table.csv") for one in (workdir, out))
+    assert list(fewer.run + fewer.trial) == list(rows.run + rows.trial)
+    assert set(fewer.n) == {100} and not set(rows.n) & {100}
+    with pytest.raises(
+        ValueError, match="holds another sweep .evaluation.limit is 100"
+    ):
+        run.evaluate(workdir, _console(), changes={"evaluation.limit": "99"}, out=out)
+
+
 def test_an_experiment_grows_by_a_variant_with_other_lambda_p(compared, tmp_path):
     """Beside the same encoder, which the λ_p of one decoder for all cannot change."""
     workdir = tmp_path / "run"
