@@ -91,9 +91,7 @@ def test_an_experiment_is_tested_on_something_else_elsewhere(compared, tmp_path)
     rows, fewer = (table.read(one / "table.csv") for one in (workdir, out))
     assert list(fewer.run + fewer.trial) == list(rows.run + rows.trial)
     assert set(fewer.n) == {100} and not set(rows.n) & {100}
-    with pytest.raises(
-        ValueError, match="holds another sweep .evaluation.limit is 100"
-    ):
+    with pytest.raises(ValueError, match="holds another sweep .evaluation.limit is 100"):
         run.evaluate(workdir, _console(), changes={"evaluation.limit": "99"}, out=out)
 
 
