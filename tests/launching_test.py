@@ -269,6 +269,37 @@ def _wait(condition):
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize(
+    ("visible", "jobs", "own", "share"),
+    [
+        ("0,1,2,3", 4, ["0", "1", "2", "3"], None),
+        ("4,5,6", 2, ["4,6", "5"], None),
+        ("GPU-a, GPU-b", 4, ["GPU-a", "GPU-b", "GPU-a", "GPU-b"], "0.450"),
+        ("2", 3, ["2", "2", "2"], "0.300"),
+        ("", 2, ["", ""], "0.450"),
+    ],
+)
+def test_workers_divide_the_gpus(monkeypatch, tmp_path, visible, jobs, own, share):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    launcher = workers.Subprocess(jobs)
+
+    def started(name):
+        says = 'echo "$CUDA_VISIBLE_DEVICES $XLA_PYTHON_CLIENT_MEM_FRACTION" >"$0"; exec sleep 60'
+        handle = launcher.start(["/bin/sh", "-c", says, str(tmp_path / name)])
+        _wait(lambda: (tmp_path / name).exists() and (tmp_path / name).read_text())
+        return handle, (tmp_path / name).read_text().rstrip("\n")
+
+    handles, said = zip(*(started(str(place)) for place in range(jobs)), strict=True)
+    assert list(said) == [f"{one} {share or ''}" for one in own]
+    handles[-1].stop()
+    _wait(lambda: handles[-1].status() is not None)
+    again, one = started("again")  # who ended leaves its GPUs to the next
+    assert one == said[-1]
+    for handle in (*handles[:-1], again):
+        handle.stop()
+
+
 def test_a_worker_ends_when_its_parent_is_gone(tmp_path):
     code = "from synjax.launching import workers; import time; workers.end_with_parent(); "
     code += "time.sleep(600)"

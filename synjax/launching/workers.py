@@ -19,12 +19,19 @@ PATIENCE = 60  # seconds; what a worker takes to end after its parent was killed
 
 
 class Subprocess:
-    """Starts workers on this machine."""
+    """Starts workers on this machine, which divide its GPUs."""
 
     def __init__(self, jobs):
-        """`jobs` share the memory of an accelerator, of which one process alone takes most."""
-        share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / jobs:.3f}"} if jobs > 1 else {}
+        """Of `jobs` at once each has as many GPUs as the others, or shares one with others."""
+        found = gpus()
+        self._own = [
+            found[place::jobs] or found[place % max(len(found), 1) :][:1] for place in range(jobs)
+        ]
+        sharing = -(-jobs // max(len(found), 1))
+        # Of what they share, a process alone takes most of the memory.
+        share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / sharing:.3f}"} if sharing > 1 else {}
         self._environment = share | os.environ | {PARENT: str(os.getpid())}
+        self._running = [None] * jobs
 
     def left(self):
         """Handles of workers of an earlier start that are still there; these end with it."""
@@ -32,15 +39,28 @@ class Subprocess:
 
     def start(self, command):
         """Starts a worker; its handle has `status()`, None while it runs, `reason()`, `stop()`."""
-        return _Process(
+        ended = (handle is None or handle.status() is not None for handle in self._running)
+        place = list(ended).index(True)
+        own = self._own[place]
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
+        self._running[place] = _Process(
             subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self._environment,
+                env=self._environment | visible,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is passed on once, by the parent
             )
         )
+        return self._running[place]
+
+
+def gpus():
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(place) for place in range(len(list(pathlib.Path("/dev").glob("nvidia[0-9]*"))))]
+    return [one.strip() for one in named.split(",") if one.strip() not in ("", "-1")]
 
 
 class _Process:
