@@ -39,6 +39,8 @@ WEBP_BD_RATE = -10.0  # %
 LPIPS_SHARE, LPIPS_COST = 0.75, 0.5  # of the fidelity decoder's; dB
 DIVERSITY = 0.2  # of the mse
 PLACES = 20  # equal mse at which two curves are compared
+# Of `deterministic`, which moves far at once: so that its curve is measured where the other's is.
+SINGLE_REALISM = (0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0)
 # `texture`: its own λ_p, weights of the perception terms, and steps.
 TEXTURE_LAMBDA_P = (0.17, 0.5)
 TEXTURE_WEIGHTS = {"texture": 1.5, "patches": 0.6}
@@ -113,10 +115,13 @@ def variants(config):
         )
     evaluation = config["evaluation"]
     rest = evaluation | {"lambda_p": config["sweep"]["lambda_p"][1:]}
+    alone = rest | {"members": 0}
+    if not _is_miniature(config):
+        alone["realism"] = SINGLE_REALISM
     found = {
         "fidelity": _measured_alone(config, (0.0,), perception={"name": "none"}),
         "sampled": config | {"evaluation": rest},
-        "deterministic": _single(config) | {"evaluation": rest | {"members": 0}},
+        "deterministic": _single(config) | {"evaluation": alone},
         "texture": _texture(config),
     }
     if weights := evaluation["lpips"]:

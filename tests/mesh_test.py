@@ -94,6 +94,19 @@ def test_the_first_process_waits_for_nobody(monkeypatch):
     assert [options["process_id"] for options in joined] == [0]
 
 
+def test_a_first_process_that_waits_long_says_for_whom(monkeypatch, caplog):
+    monkeypatch.setattr(mesh, "PATIENCE", 0.05)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: time.sleep(0.5))
+    mesh.start("localhost:1,0,2")
+    assert caplog.messages == [
+        "waiting for the other processes of --distributed=localhost:1,0,2; JAX ends this one after "
+        "300 s"
+    ]
+    monkeypatch.setattr(mesh, "PATIENCE", 60)
+    mesh.start("localhost:1,0,2")
+    assert len(caplog.messages) == 1
+
+
 def test_auto_outside_a_cluster_says_what_to_give():
     code = "from synjax.training import mesh; mesh.start('auto')"
     clusters = ("SLURM_", "OMPI_", "JAX_COORDINATOR")

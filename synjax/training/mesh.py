@@ -7,10 +7,12 @@ leaves have a leading axis [T]; each row of the mesh holds T / rows of it.
 import dataclasses
 import math
 import socket
+import threading
 import time
 
 import jax
 import numpy as np
+from absl import logging
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -38,6 +40,9 @@ def start(distributed):
     options = {} if distributed == "auto" else _joining(distributed)
     if options.get("process_id"):
         _await_listener(options["coordinator_address"])
+    line = "waiting for the other processes of --distributed=%s; JAX ends this one after 300 s"
+    patience = threading.Timer(PATIENCE, logging.warning, (line, distributed))
+    patience.start()
     try:
         jax.distributed.initialize(**options)
     except (RuntimeError, ValueError) as error:
@@ -48,6 +53,8 @@ def start(distributed):
                 "--distributed=HOST:PORT,INDEX,COUNT"
             )
         raise ValueError(f"--distributed={distributed}: {first}") from None
+    finally:
+        patience.cancel()
 
 
 def _joining(distributed):
