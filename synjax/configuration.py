@@ -26,6 +26,16 @@ REQUIRED = {
 }
 FLAG = "--config"
 AFTERWARDS = ("data.test", "evaluation.")  # what no training depends on
+LIFTED = ("evaluation.limit",)  # what may become None
+# What a configuration need not say of its evaluation.
+OPTIONAL = {
+    "classical": [],
+    "fresh_critic_steps": 0,
+    "lambda_p": [],
+    "levels": [],
+    "lpips": None,
+    "realism": [1.0],
+}
 
 
 def split(arguments):
@@ -102,15 +112,18 @@ def changed(config, overrides):
     Raises:
       ValueError: a key that training depends on, that there is not, or a value of another type.
     """
-    config = copy.deepcopy(config)
+    found = copy.deepcopy(config)
+    if overrides:
+        found["evaluation"] = copy.deepcopy(OPTIONAL) | found["evaluation"]
+        found["data"].setdefault("test", None)
     for key, text in overrides.items():
+        _set(found, key, text)
         if not key.startswith(AFTERWARDS):
             raise ValueError(
                 f"{FLAG}.{key} is what it was trained for; evaluate can change data.test and "
                 "evaluation.KEY"
             )
-        _set(config, key, text)
-    return config
+    return found
 
 
 def _require_whole(path, config):
@@ -158,7 +171,8 @@ def _value(key, held, text):
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = {"true": True, "false": False}.get(text.lower(), text)
-    if held is None:  # what it may be nobody knows here; the plan checks it
+    # What replaces None may be anything, as far as is known here: the plan checks it.
+    if held is None or (value is None and key in LIFTED):
         return value
     if isinstance(held, list):
         return value if isinstance(value, list | tuple) else (value,)

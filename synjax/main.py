@@ -69,7 +69,7 @@ def _share(values, workdir):
     given = [values[name] for name in command_line.DEVICE_FLAGS if values[name].present]
     flags_ = tuple(f"--{flag.name}={flag.value}" for flag in given)
     if values.launcher == "subprocess":
-        return launch.Share(workers.Subprocess(jobs), jobs, flags_)
+        return launch.Share(workers.Subprocess(divides=not values.mesh), jobs, flags_)
     made = slurm.executor(slurm.folder(workdir), values.slurm)
     return launch.Share(slurm.Slurm(made), jobs, flags_)
 
@@ -176,7 +176,7 @@ def _unshared(values):
 
 def _sweep(verb, workdir, values, config, experiment, console, command):
     """A verb of a working directory."""
-    from synjax import run
+    from synjax import run, storage
 
     if verb == "status":
         return run.status(workdir, console)
@@ -191,7 +191,8 @@ def _sweep(verb, workdir, values, config, experiment, console, command):
     if verb == "quickstart":
         return run.sweep(config, workdir, console, experiment, devices, command=command)
     if verb == "evaluate":
-        return run.evaluate(workdir, console, devices, config, values.out, command)
+        address = values.workdir if storage.is_remote(values.workdir) else None
+        return run.evaluate(workdir, console, devices, config, values.out, address, command)
     if values.runs is not None:
         names = values.runs.split(";")
         return run.work(workdir, names, verb == "sweep", console, devices, command)

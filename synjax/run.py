@@ -9,7 +9,7 @@ import time
 import jax
 import numpy as np
 
-from synjax import configuration
+from synjax import configuration, measured
 from synjax import sweep as sweeping
 from synjax.bench import machine
 from synjax.codec import package as packaging
@@ -77,11 +77,13 @@ def _plans(config, workdir, experiment, devices=None):
     working directory; encoders that the variants agree on are trained once.
     """
     workdir = pathlib.Path(workdir)
+    measured.refuse(workdir)
     if not hasattr(experiment, "variants"):
         plan = planning.make(config)
         evaluation.require(plan.config)  # what is missing is said before hours of training
         ledger.check(sweeping.check_workdir(workdir, plan.config), plan)
         sweeping.fitted(devices, [plan])
+        mesh.wait("checked")  # what is made now must not be found by who still checks
         home = _open(workdir, plan.config)
         if mesh.is_first():
             ledger.write(home, plan)
@@ -97,6 +99,7 @@ def _plans(config, workdir, experiment, devices=None):
         evaluation.require(plan.config)
         ledger.check(sweeping.check_workdir(workdir / name, plan.config), plan)
     sweeping.fitted(devices, plans.values())
+    mesh.wait("checked")
     _open(workdir, config | {VARIANTS: list(plans)})
     homes = [_open(workdir / name, plan.config) for name, plan in plans.items()]
     if mesh.is_first():
@@ -185,6 +188,7 @@ def work(workdir, names, evaluated, console, devices=None, command=None):
       ValueError: there are no such runs, or a parent is not trained.
     """
     workers.end_with_parent()
+    measured.refuse(workdir)
     if (homes := _homes(workdir)) != [pathlib.Path(workdir)]:
         raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
     plan, home = planning.make(sweeping.read_config(workdir)), pathlib.Path(workdir)
@@ -279,7 +283,7 @@ def _noted(plans, workdir, share, command):
 
 
 @interruption.handled()
-def evaluate(workdir, console, devices=None, changes=None, out=None, command=None):
+def evaluate(workdir, console, devices=None, changes=None, out=None, address=None, command=None):
     """Evaluates a trained working directory again, whatever rows it holds.
 
     Args:
@@ -288,6 +292,7 @@ def evaluate(workdir, console, devices=None, changes=None, out=None, command=Non
       devices: `training.mesh.Devices`, as for `sweep.Trainer`.
       changes: other tests or measurements, as `configuration.changed` has them; with `out` alone.
       out: directory of what is evaluated, to be made or to go on in; None for the sweep's own.
+      address: of the sweep, where `workdir` is a copy; None where it is not.
       command: as it was typed, for the record of calls.
 
     Raises:
@@ -295,31 +300,53 @@ def evaluate(workdir, console, devices=None, changes=None, out=None, command=Non
       interruption.Interrupted: a signal ended it.
     """
     workdir, homes = pathlib.Path(workdir), _homes(workdir)
-    target = workdir if out is None else pathlib.Path(out)
-    if out is not None and target.resolve() == workdir.resolve():
-        raise ValueError(f"--out must be another directory than --workdir={workdir}")
-    configs = {
-        home: configuration.changed(sweeping.read_config(home), changes or {})
-        for home in dict.fromkeys([workdir, *homes])
-    }
-    plans = {home: planning.make(configs[home]) for home in homes}
-    for home, config in configs.items():
-        if home in plans:
-            evaluation.require(config)
-        sweeping.check_workdir(target / home.relative_to(workdir), config)
-    for home, config in configs.items():
-        _open(target / home.relative_to(workdir), config)
-    noted = out is not None and mesh.is_first()
-    with calls.noted(target, command, machine.describe()) if noted else contextlib.nullcontext():
+    measured.refuse(workdir)
+    plans = {home: _changed(home, changes or {}) for home in homes}
+    target = workdir
+    if out is not None:
+        target = pathlib.Path(out)
+        _open_elsewhere(workdir, plans, changes, target, address or workdir.resolve())
+    into = {home: target / home.relative_to(workdir) for home in homes}
+    elsewhere = [] if out is None else [(plan, into[home]) for home, plan in plans.items()]
+    with _noted(elsewhere, target, None, command):
         for home, plan in plans.items():
             outcomes = _train(plan, home, console, devices, only_read=True)
-            into = target / home.relative_to(workdir)
-            _evaluate(plan, outcomes, into, console, again=out is None)
+            _evaluate(plan, outcomes, into[home], console, again=out is None)
     mesh.wait("evaluated")
     if mesh.is_first():
         if out is not None:
-            _compare_with_classical(configs[workdir], target)
+            _compare_with_classical(plans[homes[0]].config, target)
         export(target, console)
+
+
+def _changed(home, changes):
+    """The checked plan of a working directory whose runs are trained, with other measurements."""
+    held = sweeping.read_config(home)
+    try:
+        plan = planning.make(configuration.changed(held, changes))
+        evaluation.require(plan.config)
+    except ValueError as error:
+        raise ValueError(f"{home}: {error}") from None
+    if left := waves.left(plan, home, evaluated=False):
+        raise ValueError(f"{home}: {left[0].name} is not trained; finish it with `sweep`")
+    return plan
+
+
+def _open_elsewhere(workdir, plans, changes, target, address):
+    """Makes the directories of an evaluation that goes elsewhere, once all of them are checked."""
+    configs = {home: plan.config for home, plan in plans.items()}
+    root = sweeping.read_config(workdir)
+    configs[workdir] = configs.get(workdir) or configuration.changed(root, changes or {})
+    configs = {target / home.relative_to(workdir): config for home, config in configs.items()}
+    about = measured.about(address, plans.values())
+    measured.check(target, about, configs)
+    for home, config in configs.items():
+        sweeping.check_workdir(home, config)
+    mesh.wait("checked")
+    for home, config in configs.items():
+        _open(home, config)
+    if mesh.is_first():
+        measured.begin(target, about)
 
 
 def status(workdir, console):
@@ -331,6 +358,7 @@ def status(workdir, console):
       ValueError: there is no sweep.
     """
     runs, trials = [], []
+    measured.refuse(workdir)
     for home in _homes(workdir):
         if (home / ledger.PLAN).exists():
             described = ledger.read(home)
@@ -404,6 +432,7 @@ def package(workdir, trial_name, codec, console):
     Raises:
       ValueError: no such trial, or one that is not trained or has diverged; the directory exists.
     """
+    measured.refuse(workdir)
     if (homes := _homes(workdir)) != [pathlib.Path(workdir)]:
         raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
     plan = planning.make(sweeping.read_config(workdir))
@@ -516,6 +545,6 @@ def _write_claims(verdicts, workdir):
 
 
 def _print_claims(verdicts, console):
-    for claim, holds, measured in verdicts or ():
+    for claim, holds, told in verdicts or ():
         mark = "holds" if holds else "FAILS"
-        console.print(f"{mark}  {claim}: {measured}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{mark}  {claim}: {told}", highlight=False, markup=False, soft_wrap=True)

@@ -75,7 +75,7 @@ def check_workdir(workdir, config):
             raise ValueError(f"{path} is not JSON: remove it or choose another workdir") from None
         extension.check(workdir, held, json.loads(_text(config)))
     elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-        raise ValueError(f"{workdir} exists and holds no sweep; choose another --workdir")
+        raise ValueError(f"{workdir} exists and holds no sweep; choose another directory")
     return workdir
 
 

@@ -24,6 +24,7 @@ FLOORS = {
     "sweep": 3,
     "storage": 3,
     "configuration": 3,
+    "measured": 3,
     "launching": 3,
     "bounds": 3,
     "coding": 4,

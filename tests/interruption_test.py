@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ from jax.experimental import multihost_utils
 
 from synjax import main, run, sweep
 from synjax.evaluation import classical, evaluate
-from synjax.training import checkpoint, interruption, plan
+from synjax.training import checkpoint, interruption, loop, plan
 
 
 def test_an_interruption_is_status_75_and_a_line_with_the_command_that_continues(
@@ -186,3 +187,19 @@ def test_of_several_processes_one_is_terminated_and_all_save_the_same_step(envir
     assert len(where) == 1
     saved = checkpoint.steps_done(next((tmp_path / "run").glob("encoders/*/checkpoints")))
     assert {saved} == set(map(int, where))
+
+
+def test_readers_that_a_signal_ended_before_they_could_ignore_it_are_an_interruption():
+    def torn():
+        raise RuntimeError("Worker process was terminated unexpectedly with exit code -15")
+        yield
+
+    stack = loop._Stack(types.SimpleNamespace(name="fidelity"), [], None, None, None)
+    with interruption.handled():
+        with pytest.raises(RuntimeError, match="exit code -15"):
+            stack._next(torn(), True)  # by itself
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(interruption.Interrupted, match="SIGTERM before stage fidelity"):
+            stack._next(torn(), True)
+        with pytest.raises(RuntimeError, match="exit code -15"):
+            stack._next(torn(), False)  # what ran ignores signals: this is something else

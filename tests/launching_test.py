@@ -141,12 +141,15 @@ class _Stub:
     def left(self):
         return []
 
+    def expect(self, count):
+        pass
+
     def start(self, command):
         names = command[-1].removeprefix("--runs=").split(";")
         self.started.append(names)
         code = "import sys; print('so it is', file=sys.stderr); sys.exit(3)"
         code = code if self.dies and self.dies in command[-1] else "import time; time.sleep(0.3)"
-        handle = workers.Subprocess(1).start([*command[:4], sys.executable, "-c", code])
+        handle = workers.Subprocess().start([*command[:4], sys.executable, "-c", code])
         self._running = [h for h in self._running if h.status() is None] + [handle]
         self.peak = max(self.peak, len(self._running))
         return handle
@@ -247,7 +250,7 @@ import pathlib
 try:
     logs = pathlib.Path({str(tmp_path / "jobs")!r})
     with interruption.handled():
-        launch.launch([], launch.Share(Sleeps(2), 2), "train", logs, rich.console.Console())
+        launch.launch([], launch.Share(Sleeps(), 2), "train", logs, rich.console.Console())
 except interruption.Interrupted:
     sys.exit(interruption.STATUS)
 """
@@ -277,12 +280,21 @@ def _wait(condition):
         ("GPU-a, GPU-b", 4, ["GPU-a", "GPU-b", "GPU-a", "GPU-b"], "0.450"),
         ("2", 3, ["2", "2", "2"], "0.300"),
         ("", 2, ["", ""], "0.450"),
+        (None, 2, ["0,2", "1"], None),
     ],
 )
 def test_workers_divide_the_gpus(monkeypatch, tmp_path, visible, jobs, own, share):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if visible is None:  # those of /dev
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr(workers, "DEVICES", tmp_path / "dev")
+        (tmp_path / "dev").mkdir()
+        for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm", "null"):
+            (tmp_path / "dev" / name).touch()
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
-    launcher = workers.Subprocess(jobs)
+    launcher = workers.Subprocess()
+    launcher.expect(jobs)
 
     def started(name):
         says = 'echo "$CUDA_VISIBLE_DEVICES $XLA_PYTHON_CLIENT_MEM_FRACTION" >"$0"; exec sleep 60'
@@ -298,6 +310,12 @@ def test_workers_divide_the_gpus(monkeypatch, tmp_path, visible, jobs, own, shar
     assert one == said[-1]
     for handle in (*handles[:-1], again):
         handle.stop()
+    launcher.expect(1)  # a stage with one job
+    assert started("alone")[1] == " ".join([",".join(dict.fromkeys(workers.gpus())), ""])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,8")
+    launcher = workers.Subprocess(divides=False)
+    launcher.expect(2)
+    assert started("whole")[1] == "7,8 0.450"
 
 
 def test_a_worker_ends_when_its_parent_is_gone(tmp_path):

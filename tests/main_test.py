@@ -88,6 +88,22 @@ def test_other_tests_of_what_is_trained_go_elsewhere(tiny, tmp_path, capsys):
     capsys.readouterr()
     assert main.main(call) == 0  # started again, it finds all done
     assert sorted((p, p.stat().st_mtime_ns) for p in out.glob("trials/*/rows.json")) == rows
+    for other in (["status", str(out)], ["evaluate", f"--workdir={out}"]):
+        assert main.main(other) == 2
+        assert f"what was trained is in {workdir.resolve()}" in capsys.readouterr().err
+    (out / "measured.json").write_text('{"sweep": "runs/other"}')
+    assert main.main(call) == 2
+    assert "holds measurements of runs/other, not of" in capsys.readouterr().err
+
+
+def test_measurements_never_go_into_another_sweep(tiny, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(tiny[0], other)
+    (next(other.glob("trials/*/rows.json"))).unlink()
+    before = sorted((p, p.stat().st_mtime_ns) for p in other.rglob("*"))
+    assert main.main(["evaluate", f"--workdir={tiny[0]}", f"--out={other}"]) == 2
+    assert "holds a sweep of its own; choose another --out" in capsys.readouterr().err
+    assert sorted((p, p.stat().st_mtime_ns) for p in other.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -96,6 +112,9 @@ def test_other_tests_of_what_is_trained_go_elsewhere(tiny, tmp_path, capsys):
         (["--config.evaluation.members=2"], "evaluate needs --out=DIR where"),
         (["--config.stages.fidelity.steps=2", "--out=x"], "can change data.test and evaluation"),
         (["--config.evaluation.member=2", "--out=x"], "no such key: evaluation.member"),
+        (["--config.evaluatoin.limit=2", "--out=x"], "no such key: evaluatoin.limit"),
+        (["--config.evaluation.limit=some", "--out=x"], "must be an integer from 1 or None"),
+        (["--config.evaluation.lpips=3", "--out=x"], "must be a path or None, got 3"),
         (["--config.evaluation.levels=(9,)", "--out=x"], "evaluation.levels must be of 1 to 2"),
         (["--config.data.test=folder:nowhere", "--out=x"], "nowhere"),
         (["--out={tiny}"], "--out must be another directory than"),

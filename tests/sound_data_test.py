@@ -237,12 +237,14 @@ def test_another_kind_of_data_set_is_refused(monkeypatch):
     [
         ([[-(2**15), 0], [2**14, 2**14]], np.int64, [-0.5, 0.5]),
         ([0.25, -1.0], np.float32, [0.25, -1.0]),
-        ([0.25, -1.01], np.float32, None),
+        ([0.25, -1.01], np.float32, [0.25, -1.0]),
         ([0.25, np.nan], np.float32, None),
-        ([2**16, 0], np.int64, None),
+        ([2**16, 0], np.int64, [1.0, 0.0]),
     ],
 )
-def test_samples_of_tfds_are_scaled_and_never_clipped(monkeypatch, samples, dtype, expected):
+def test_samples_of_tfds_are_scaled_and_clipped_aloud(
+    monkeypatch, caplog, samples, dtype, expected
+):
     builder = types.SimpleNamespace()
     audio = types.SimpleNamespace(np_dtype=dtype, sample_rate=8000)
     about = {"features": {"audio": audio}, "metadata": None, "splits": {"train": None}}
@@ -252,7 +254,9 @@ def test_samples_of_tfds_are_scaled_and_never_clipped(monkeypatch, samples, dtyp
     monkeypatch.setattr(prepared.Prepared, "keys_of", lambda self, name: ["audio"])
     sounds_of_it = prepared.Sounds(address="tfds:x", split="train")
     if expected is None:
-        with pytest.raises(ValueError, match="tfds:x: sound 0 goes beyond the full scale of 1"):
+        with pytest.raises(ValueError, match="tfds:x: sound 0 has samples that are not finite"):
             sounds_of_it[0]
     else:
         np.testing.assert_array_equal(sounds_of_it[0], np.float32(expected)[:, None])
+        beyond = dtype is np.float32 and np.abs(samples).max() > 1
+        assert ("tfds:x: sound 0 has a peak of 1.01" in caplog.text) == beyond

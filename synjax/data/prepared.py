@@ -11,6 +11,7 @@ import io
 from typing import ClassVar
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from synjax.data import decoders, folder, kept, pictures, tfds_builders
@@ -246,16 +247,23 @@ class Sounds(Prepared):
         return known or self.builder.info.features[self._key].sample_rate
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Sound i, float32 [T, 1] in [−1, 1]; ValueError where it goes beyond the full scale."""
+        """Sound i, float32 [T, 1] in [−1, 1], clipped where it goes beyond, which is said once.
+
+        Raises:
+          ValueError: samples that are not finite.
+        """
         self._require(i)
         x = np.asarray(self._record(i)[self._key])
         x = x.reshape(len(x), -1).mean(axis=1, keepdims=True, dtype=np.float64)
         whole = np.issubdtype(self.builder.info.features[self._key].np_dtype, np.integer)
         if whole:
             x = x / 2.0**15
-        if not (np.abs(x) <= 1).all():  # NaN is not either
-            raise ValueError(f"{self.address}: sound {i} goes beyond the full scale of 1")
-        return x.astype(np.float32)
+        if not np.isfinite(x).all():
+            raise ValueError(f"{self.address}: sound {i} has samples that are not finite")
+        if (peak := np.abs(x).max(initial=0)) > 1:
+            line = "%s: sound %d has a peak of %.3g of the full scale: such sounds are clipped"
+            logging.log_first_n(logging.WARNING, line, 1, self.address, i, peak)
+        return np.clip(x, -1, 1).astype(np.float32)
 
 
 def _holds(feature, name):

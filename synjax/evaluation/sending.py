@@ -108,7 +108,7 @@ def _noisy(artefact, x, seed):
         place = rendering.place(artefact.codec, x.shape)
         batch, mask = place.signal(x)[None], place.latent(np.ones((*place.latent_sizes, 1)))[None]
     key = jax.random.key(seed)
-    bits = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, key, mask))
+    bits = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, key, mask), np.float64)
     return bits.sum(0) * share
 
 

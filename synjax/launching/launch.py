@@ -89,6 +89,7 @@ def _await(left, console):
 def _run(waiting, share, verb, logs, console, note):
     logs.mkdir(parents=True, exist_ok=True)
     waiting, running, died, told = list(waiting), {}, 0, False
+    share.launcher.expect(max(min(share.jobs, len(waiting)), 1))
     while waiting or running:
         if interruption.requested() and not told:
             told, waiting = True, []

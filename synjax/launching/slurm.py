@@ -66,6 +66,9 @@ class Slurm:
         # Of what SLURM no longer knows nothing would ever say that it is done.
         return [_Submitted(job) for job in jobs if not job.done() and job.state != "UNKNOWN"]
 
+    def expect(self, count):
+        """Nothing: SLURM divides its machines."""
+
     def start(self, command):
         """Submits a worker; its handle is as that of `workers.Subprocess`."""
         import submitit

@@ -15,39 +15,47 @@ from synjax.training import interruption
 
 ROOT = pathlib.Path(__file__).parents[2]
 PARENT = "SYNJAX_PARENT"
+DEVICES = pathlib.Path("/dev")
 PATIENCE = 60  # seconds; what a worker takes to end after its parent was killed
 
 
 class Subprocess:
     """Starts workers on this machine, which divide its GPUs."""
 
-    def __init__(self, jobs):
-        """Of `jobs` at once each has as many GPUs as the others, or shares one with others."""
-        found = gpus()
-        self._own = [
-            found[place::jobs] or found[place % max(len(found), 1) :][:1] for place in range(jobs)
-        ]
-        sharing = -(-jobs // max(len(found), 1))
-        # Of what they share, a process alone takes most of the memory.
-        share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / sharing:.3f}"} if sharing > 1 else {}
-        self._environment = share | os.environ | {PARENT: str(os.getpid())}
-        self._running = [None] * jobs
+    def __init__(self, divides=True):
+        """`divides` is whether a worker sees only its part of the GPUs; else each sees all."""
+        self._gpus = gpus() if divides else []
+        self._running = []
+        self.expect(1)
 
     def left(self):
         """Handles of workers of an earlier start that are still there; these end with it."""
         return []
 
+    def expect(self, count):
+        """From now on at most `count` workers run at once: those of before have ended.
+
+        Each has GPUs of its own, or where there are fewer shares one and its memory.
+        """
+        self._running = [None] * count
+        found = self._gpus
+        self._parts = [found[k::count] or found[k % max(len(found), 1) :][:1] for k in range(count)]
+        self._sharing = -(-count // max(len(found), 1))
+
     def start(self, command):
         """Starts a worker; its handle has `status()`, None while it runs, `reason()`, `stop()`."""
         ended = (handle is None or handle.status() is not None for handle in self._running)
         place = list(ended).index(True)
-        own = self._own[place]
-        visible = {"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}
+        own = {PARENT: str(os.getpid())}
+        if self._parts[place]:
+            own["CUDA_VISIBLE_DEVICES"] = ",".join(self._parts[place])
+        # Of what they share, a process alone takes most of the memory.
+        share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / self._sharing:.3f}"}
         self._running[place] = _Process(
             subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self._environment | visible,
+                env=(share if self._sharing > 1 else {}) | os.environ | own,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is passed on once, by the parent
             )
@@ -59,7 +67,7 @@ def gpus():
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
-        return [str(place) for place in range(len(list(pathlib.Path("/dev").glob("nvidia[0-9]*"))))]
+        return [str(place) for place in range(len(list(DEVICES.glob("nvidia[0-9]*"))))]
     return [one.strip() for one in named.split(",") if one.strip() not in ("", "-1")]
 
 

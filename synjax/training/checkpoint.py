@@ -140,7 +140,7 @@ class Checkpoints:
                     raise _OtherRun(
                         f"{path} is a checkpoint of another configuration ("
                         + ", ".join(f"{k} {v}, not {description.get(k)}" for k, v in other.items())
-                        + "); choose another --workdir"
+                        + "); choose another directory"
                     )
                 state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
                 _check(state, step, about)

@@ -27,13 +27,13 @@ def check(workdir, held, asked):
         listed = "; ".join(
             f"{k} is {differing[k][0]!r} there, {differing[k][1]!r} here" for k in other
         )
-        raise ValueError(f"{workdir} holds another sweep ({listed}); choose another --workdir")
+        raise ValueError(f"{workdir} holds another sweep ({listed}); choose another directory")
     for key, setting in GROWING.items():
         if key in differing and held["sweep"][setting] != "separate":
             raise ValueError(
                 f"{workdir} cannot be extended by {key}: one set of parameters serves all of them "
                 f"(sweep.{setting} is {held['sweep'][setting]!r}) and would have to be trained "
-                "anew; choose another --workdir, or in an experiment another variant"
+                "anew; choose another directory, or in an experiment another variant"
             )
     if "variants" not in held:
         _check_runs(workdir, planning.make(held), planning.make(asked))
@@ -47,7 +47,7 @@ def _check_runs(workdir, before, after):
             why = "is not among" if run.name not in runs else "would be trained otherwise in"
             raise ValueError(
                 f"{workdir} cannot be extended: {run.name} {why} the sweep that is asked for; "
-                "choose another --workdir"
+                "choose another directory"
             )
     missing = {trial.name: trial for trial in before.trials}.items() - {
         trial.name: trial for trial in after.trials

@@ -96,6 +96,11 @@ def requested():
     return multihost_utils.reached_preemption_sync_point(_asked.steps)
 
 
+def arrived():
+    """Whether a signal came to this process; what the others know of it is not asked."""
+    return _asked.signal is not None
+
+
 def first_says(answer):
     """Whether the first process says yes: what its clock or its files tell it holds for all."""
     if jax.process_count() == 1:

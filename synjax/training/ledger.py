@@ -69,7 +69,7 @@ def check(workdir, plan):
         if run is not None and started and plan.run_hash(run) != held["depends_on"]:
             raise ValueError(
                 f"{path.parent / run.name} was trained under other conditions than are asked for; "
-                "choose another --workdir"
+                "choose another directory"
             )
 
 

@@ -337,7 +337,7 @@ class _Stack:
         pending = None  # metrics of the step before, fetched while this one runs
         for index in steps:
             chosen, inputs = self._inputs(index, seed)
-            x, real = next(read)
+            x, real = self._next(read, index == steps.start)
             began = time.monotonic()
             current, metrics = step_fn(current, x, real, *inputs)
             if mesh.needs_blocking():
@@ -360,6 +360,15 @@ class _Stack:
             if len(self._diverged) == count:
                 break
         return [self._diverged.get(place, states[place]) for place in range(count)]
+
+    def _next(self, read, is_first):
+        """A batch; the signal that ended its readers before they could ignore it, if one did."""
+        try:
+            return next(read)
+        except RuntimeError:
+            if is_first and interruption.arrived():
+                interruption.stop(f"before stage {self._stage.name}")
+            raise
 
     def _is_late(self, done):
         """Whether the last save was too long ago: in all processes or in none."""

@@ -262,7 +262,7 @@ def make(config):
     for asked in (config, *config["stages"].values()):
         distortion.build(asked.get("distortion") or config["distortion"])
     source = sources.of_config(config["data"], split="train")
-    sources.of_config(config["data"], split="test")  # what is missing is missed now
+    _check_test(sources.of_config(config["data"], split="test"), source)
     codec = _codec(config["codec"], source, told)
     stages = {name: _stage(name, settings) for name, settings in config["stages"].items()}
     _check_stages(stages, codec, source, config)
@@ -411,6 +411,16 @@ def _check_shapes(module, codec, stage):
     jax.eval_shape(penalty, real, fake, symbols)
 
 
+def _check_test(test, source):
+    """Raises ValueError where a codec for one source cannot be tested on another."""
+    for name, known in (("kind", "{}s"), ("sample_rate", "sounds of {} Hz")):
+        asked, trained = (getattr(each, name, None) for each in (test, source))
+        if asked != trained:
+            raise ValueError(
+                f"data.test has {known.format(asked)}, data.source {known.format(trained)}"
+            )
+
+
 def _check_evaluation(evaluation, last, sweep):
     """Raises ValueError on an evaluation that the last stage did not train for."""
     members, realism = evaluation["members"], tuple(evaluation.get("realism", (1.0,)))
@@ -435,8 +445,11 @@ def _check_evaluation(evaluation, last, sweep):
             f"evaluation.lambda_p must be of sweep.lambda_p, {sweep['lambda_p']}, got {measured}"
         )
     limit = evaluation["limit"]
-    if limit is not None and limit < 1:
-        raise ValueError(f"evaluation.limit must be at least 1 or None, got {limit}")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError(f"evaluation.limit must be an integer from 1 or None, got {limit!r}")
+    weights = evaluation.get("lpips")
+    if not isinstance(weights, str | None):
+        raise ValueError(f"evaluation.lpips must be a path or None, got {weights!r}")
 
 
 def _targets(stage, point, axes):
