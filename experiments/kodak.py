@@ -42,7 +42,7 @@ PLACES = 20  # equal mse at which two curves are compared
 # Of `deterministic`, which moves far at once: so that its curve is measured where the other's is.
 SINGLE_REALISM = (0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0)
 # `texture`: its own λ_p, weights of the perception terms, and steps.
-TEXTURE_LAMBDA_P = (0.17, 0.5)
+TEXTURE_LAMBDA_P = (0.12, 0.34)
 TEXTURE_WEIGHTS = {"texture": 1.5, "patches": 0.6}
 TEXTURE_STEPS = 2000
 PERCEPTIVE = ("sampled", "deterministic", "texture")
