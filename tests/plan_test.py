@@ -1,6 +1,8 @@
 """What a configuration asks to be trained."""
 
+import contextlib
 import copy
+import types
 
 import jax
 import numpy as np
@@ -166,3 +168,20 @@ def test_a_conditioned_critic_is_planned_with_the_codecs_groups_and_paired_batch
     asked["stages"]["perception"]["real"] = "independent"
     with pytest.raises(ValueError, match="perception.conditioned .* must be 'paired'"):
         plan.make(asked)
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ({"kind": "image"}, "data.test has images, data.source sounds"),
+        (
+            {"kind": "sound", "sample_rate": 16000},
+            "has sounds of 16000 Hz, data.source sounds of 8",
+        ),
+        ({"kind": "sound", "sample_rate": 8000}, None),
+    ],
+)
+def test_a_codec_is_tested_on_what_it_is_for(test, message):
+    source = types.SimpleNamespace(kind="sound", sample_rate=8000)
+    with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+        plan._check_test(types.SimpleNamespace(**test), source)
