@@ -176,7 +176,7 @@ def test_a_conditioned_critic_is_planned_with_the_codecs_groups_and_paired_batch
         ({"kind": "image"}, "data.test has images, data.source sounds"),
         (
             {"kind": "sound", "sample_rate": 16000},
-            "has sounds of 16000 Hz, data.source sounds of 8",
+            "sounds of 16000 Hz, data.source sounds of 8000",
         ),
         ({"kind": "sound", "sample_rate": 8000}, None),
     ],
