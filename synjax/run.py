@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+import shutil
 import time
 
 import jax
@@ -248,7 +249,7 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
     mesh.wait("evaluated")
     if not mesh.is_first():
         return
-    _compare_with_classical(plans[0][0].config, workdir)
+    _compare_with_classical(plans[0][0].config, workdir, console)
     judge = getattr(experiment, "claims", None)
     verdicts = export(workdir, console, judge and (lambda results: judge(results, config, workdir)))
     _print_claims(verdicts, console)
@@ -256,15 +257,32 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
 
 
 @interruption.at_once("the comparison with classical codecs")
-def _compare_with_classical(config, workdir):
+def _compare_with_classical(config, workdir, console):
     """Measures the classical codecs that a configuration asks for, once for a sweep."""
     codecs, directory = classical.asked(config), pathlib.Path(workdir) / reading.CLASSICAL
     if not codecs or (directory / classical.MEANS).exists():
         return
     examples, limit = sources.of_config(config["data"], split="test"), config["evaluation"]["limit"]
     examples = pipeline.evaluation_examples(examples, limit=limit)
-    weights = measure.extras(config).lpips
-    classical.write(*classical.tabulate(examples, weights, codecs), directory)
+    weights, named = measure.extras(config).lpips, ", ".join(codecs)
+    with progress.Progress(console) as bar:
+
+        def show(done):
+            bar.update("other codecs, pictures", done, len(examples), named)
+
+        found = classical.tabulate(examples, weights, codecs, show)
+    classical.write(*found, directory)
+
+
+def _keep_classical(held, asked, workdir, target):
+    """Copies what a sweep has of classical codecs, where the same is asked on the same pictures."""
+    keys = ("classical", "limit", "lpips")
+    same = held["data"].get("test") == asked["data"].get("test")
+    if not same or any(held["evaluation"].get(k) != asked["evaluation"].get(k) for k in keys):
+        return
+    for directory in (workdir / reading.CLASSICAL, workdir.parent / reading.CLASSICAL):
+        if (directory / classical.MEANS).exists() and not (target / reading.CLASSICAL).exists():
+            shutil.copytree(directory, target / reading.CLASSICAL)
 
 
 def _noted(plans, workdir, share, command):
@@ -315,7 +333,9 @@ def evaluate(workdir, console, devices=None, changes=None, out=None, address=Non
     mesh.wait("evaluated")
     if mesh.is_first():
         if out is not None:
-            _compare_with_classical(plans[homes[0]].config, target)
+            config = plans[homes[0]].config
+            _keep_classical(sweeping.read_config(homes[0]), config, workdir, target)
+            _compare_with_classical(config, target, console)
         export(target, console)
 
 

@@ -7,7 +7,7 @@ from synjax import lpips
 from synjax.data import pipeline, prepared, sources
 from synjax.evaluation import classical as classical_codecs
 from synjax.evaluation import estimator_study
-from synjax.reporting import comparison, comparison_report, table
+from synjax.reporting import comparison, comparison_report, progress, table
 from synjax.theory import audit as auditing
 
 
@@ -102,7 +102,12 @@ def classical(address, directory, weights, limit, out, console):
     loaded = lpips.load(weights) if weights else None
     source = sources.build(address, split=split, **given)
     examples = pipeline.evaluation_examples(source, limit=limit)
-    single, means = classical_codecs.tabulate(examples, loaded)
+    with progress.Progress(console) as bar:
+
+        def show(done):
+            bar.update("pictures", done, len(examples), examples[done - 1].name)
+
+        single, means = classical_codecs.tabulate(examples, loaded, told=show)
     shown = means.to_string(index=False, float_format="{:.4f}".format)
     console.print(f"Means of {len(examples)} pictures", highlight=False)
     console.print(shown, highlight=False, soft_wrap=True)

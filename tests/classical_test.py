@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from skimage import data as photographs
 
-from synjax import main
+from synjax import main, run
 from synjax.data import pipeline
 from synjax.evaluation import classical
 from synjax.reporting import external
@@ -62,13 +62,32 @@ def test_newer_codecs_take_fewer_bytes(measured):
 
 def test_means_are_what_external_results_are_read_from(cat, tmp_path):
     examples = [pipeline.Example("cat", cat), pipeline.Example("tac", cat[:, ::-1])]
-    single, means = classical.tabulate(examples, codecs=("jpeg",))
+    told = []
+    single, means = classical.tabulate(examples, codecs=("jpeg",), told=told.append)
+    assert told == [1, 2]
     assert len(single) == 2 * len(means) == 20 and set(single.picture) == {"cat", "tac"}
     of_one = single[single.setting == 30].psnr.mean()
     assert means[means.setting == 30].psnr.item() == pytest.approx(of_one)
     path = tmp_path / "classical.csv"
     means.drop(columns="setting").to_csv(path, index=False)
     assert len(external.read(path)) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({}, True),
+        ({"data": {"test": "folder:elsewhere"}}, False),
+        ({"evaluation": {"classical": ["jpeg"], "limit": 2}}, False),
+    ],
+)
+def test_what_was_measured_of_the_same_pictures_is_kept(tmp_path, changes, kept):
+    held = {"data": {"test": "folder:here"}, "evaluation": {"classical": ["jpeg"], "limit": None}}
+    (tmp_path / "run" / "classical").mkdir(parents=True)
+    (tmp_path / "run" / "classical" / classical.MEANS).write_text("name,bpp,psnr")
+    run._keep_classical(held, held | changes, tmp_path / "run" / "variant", tmp_path / "out")
+    copy = tmp_path / "out" / "classical" / classical.MEANS
+    assert copy.exists() == kept and (not kept or copy.read_text() == "name,bpp,psnr")
 
 
 def test_the_verb_writes_what_compare_takes(tmp_path, capsys, cat, monkeypatch):

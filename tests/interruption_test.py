@@ -70,7 +70,7 @@ def _terminate(*unused):
         (
             classical,
             "asked",
-            lambda: run._compare_with_classical({}, "."),
+            lambda: run._compare_with_classical({}, ".", None),
             "in the comparison with classical codecs",
         ),
     ],

@@ -96,25 +96,25 @@ def measure(x, weights=None, codecs=tuple(CODECS)):
     return rows
 
 
-def tabulate(examples, weights=None, codecs=tuple(CODECS)):
+def tabulate(examples, weights=None, codecs=tuple(CODECS), told=lambda done: None):
     """All pictures under every setting.
 
     Args:
       examples: list of `data.pipeline.Example`, pictures.
       weights, codecs: as for `measure`.
+      told: called with how many pictures are done, after each.
 
     Returns:
       DataFrames: one row per picture and setting, with its "picture"; and means over pictures,
       without it, as `reporting.external` reads them.
     """
+    rows = []
     with futures.ThreadPoolExecutor(2) as pool:
         work = functools.partial(measure, weights=weights, codecs=codecs)
-        measured = list(pool.map(work, [example.x for example in examples]))
-    rows = [
-        {"picture": example.name} | row
-        for example, own in zip(examples, measured, strict=True)
-        for row in own
-    ]
+        measured = pool.map(work, [example.x for example in examples])
+        for done, (example, own) in enumerate(zip(examples, measured, strict=True), 1):
+            rows += [{"picture": example.name} | row for row in own]
+            told(done)
     single = pd.DataFrame(rows)
     # What a small picture has no room for is left out for all.
     shared = single.drop(columns="picture").dropna(axis="columns")
