@@ -79,7 +79,7 @@ def rate_distortion(frame, directory, variances=None, outside=None):
             references += limit_curves.rate_distortion(axes, variances, drawn[y])
         if outside is not None and (x, y) == ("bpp_exact", "psnr"):
             references += _others(axes, outside.dropna(subset=["bpp", "psnr"]), drawn[x])
-        handles = _curves(axes, frame, drawn, x, y, along="lambda_d", colour="lambda_p")
+        handles = _curves(axes, frame, drawn, x, y, ["lambda_d"], "lambda_p")
         axes.set_xlabel(f"rate ({_UNITS[x]})")
         axes.set_ylabel(_UNITS[y])
         if plain:
@@ -92,8 +92,9 @@ def rate_distortion(frame, directory, variances=None, outside=None):
 def distortion_perception(frame, directory, variances=None):
     """Each reported divergence against distortion, one panel each, the floor as a dashed line.
 
-    A colour for each lambda_d, a marker for each level, error bars of one standard error. Where
-    rows have different floors, a band spans them and the line is their median.
+    A colour for each lambda_d, a marker for each level, error bars of one standard error; a curve
+    goes through the λ_p of a decoder and its β. Where rows have different floors, a band spans them
+    and the line is their median.
 
     Args:
       frame: a table.
@@ -118,7 +119,7 @@ def distortion_perception(frame, directory, variances=None):
         handles = {}
         for axes, name in zip(panels, names, strict=False):
             drawn = _finite(frame, "mse", name)
-            legend = _curves(axes, frame, drawn, "mse", name, along="lambda_p", colour="lambda_d")
+            legend = _curves(axes, frame, drawn, "mse", name, ["lambda_p", "realism"], "lambda_d")
             handles |= {handle.get_label(): handle for handle in legend}
             floors = drawn[f"{name}_floor"].dropna()
             if len(floors):
@@ -213,10 +214,12 @@ def _finite(frame, x, y):
 def _curves(axes, frame, drawn, x, y, along, colour):
     """Draws a curve for each value of `colour`, each level and each variant; returns the legend.
 
-    A point for each drawn row; the line joins the means of rows that share `along`, such as seeds.
-    Looks are given by the whole frame, so that they agree between panels.
+    A point for each drawn row; the line joins the means of rows that share `along`, such as seeds,
+    in its order, or from left to right where several of these columns vary. Looks are given by the
+    whole frame, so that they agree between panels.
     """
-    variants = [name for name in _VARIANTS if frame[name].nunique(dropna=False) > 1]
+    variants = _variants(frame, along)
+    is_mixed = all(frame[name].nunique() > 1 for name in along) and len(along) > 1
     colours = _looks(frame, [colour], _palette(frame[colour].nunique()))
     markers = _looks(frame, ["level"], _MARKERS)
     dashes = _looks(frame, variants, _DASHES)
@@ -227,6 +230,7 @@ def _curves(axes, frame, drawn, x, y, along, colour):
         look = {"color": colours[key[:1]], "marker": markers[key[1:2]]}
         dash = dashes[key[2:]]
         means = group.groupby(along)[[x, y]].mean()
+        means = means.sort_values(x) if is_mixed else means
         axes.plot(means[x], means[y], ls=dash, color=look["color"])
         axes.errorbar(
             group[x], group[y], group.get(f"{y}_se"), ls="", elinewidth=0.8, capsize=2, **look
@@ -234,10 +238,23 @@ def _curves(axes, frame, drawn, x, y, along, colour):
         legend[0, float(value)] = _handle(f"{symbol} = {value}", color=look["color"])
         legend[1, int(level)] = _handle(f"level {level}", color="0.4", ls="", marker=look["marker"])
         if variant:
-            named = zip(variants, variant, strict=True)
-            label = "\n".join(f"{name} {part}" for name, part in named)
+            label = "\n".join(
+                part if name == "run" else f"{name} {part}"
+                for name, part in zip(variants, variant, strict=True)
+            )
             legend[2, label] = _handle(label, color="0.4", ls=dash)
     return [legend[place] for place in sorted(legend)]
+
+
+def _variants(frame, along):
+    """The columns of `_VARIANTS` that tell curves apart: none that the run alone decides."""
+    varying = [name for name in _VARIANTS if frame[name].nunique(dropna=False) > 1]
+    of_run = frame.groupby("run")[varying].nunique(dropna=False).max()
+    return [
+        name
+        for name in varying
+        if name not in along and (name == "run" or "run" not in varying or of_run[name] > 1)
+    ]
 
 
 def _looks(frame, names, looks):
@@ -291,8 +308,13 @@ def _handle(label, **look):
 
 
 def _legend(figure, handles):
-    if handles:
-        figure.legend(handles=handles, loc="outside right upper")
+    if not handles:
+        return
+    lines = sum(handle.get_label().count("\n") for handle in handles)
+    width, height = figure.get_size_inches()
+    # What is outside of the axes takes no part in the layout: a long legend would be cut off.
+    figure.set_size_inches(width, max(height, 0.22 * len(handles) + 0.16 * lines + 0.2))
+    figure.legend(handles=handles, loc="outside right upper")
 
 
 def _log_if_wide(set_scale, values):
