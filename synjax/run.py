@@ -354,9 +354,9 @@ def _changed(home, changes):
 
 def _open_elsewhere(workdir, plans, changes, target, address):
     """Makes the directories of an evaluation that goes elsewhere, once all of them are checked."""
-    configs = {home: plan.config for home, plan in plans.items()}
-    root = sweeping.read_config(workdir)
-    configs[workdir] = configs.get(workdir) or configuration.changed(root, changes or {})
+    # The directory before those in it: where there are some, it must be known what it is for.
+    root = configuration.changed(sweeping.read_config(workdir), changes or {})
+    configs = {workdir: root} | {home: plan.config for home, plan in plans.items()}
     configs = {target / home.relative_to(workdir): config for home, config in configs.items()}
     about = measured.about(address, plans.values())
     measured.check(target, about, configs)

@@ -126,11 +126,16 @@ def test_a_straight_line_to_the_first_row_is_no_measurement(tmp_path):
     rows = _table()
     late = (rows.run == "kodak/deterministic") & (rows.lambda_p == 0.4)
     rows = rows[late | (rows.run != "kodak/deterministic")]
-    first = (rows.run == "kodak/sampled") & (rows.mse >= 10 ** (-(rows.psnr + 0.6) / 10))
-    last = (rows.run == "kodak/sampled") & (rows.lambda_p == 0.4)
-    rows.loc[first & last, "energy_distance"] *= 1.9
-    failing = _failing(tmp_path, rows)
-    assert "in the mean between rows of both" in failing[0], failing
+    for lambda_p, factor in ((0.1, 0.5), (0.4, 1.65)):
+        own = (rows.run == "kodak/sampled") & (rows.lambda_p == lambda_p)
+        rows.loc[own, "energy_distance"] *= factor
+    claim = (
+        "sampling pays: energy_distance below the deterministic decoder's at equal bytes and mse, "
+    )
+    assert _failing(tmp_path, rows) == [
+        f"{claim}in the mean between rows of both",
+        f"{claim}everywhere",
+    ]
 
 
 def test_what_is_not_measured_is_said(tmp_path):

@@ -113,11 +113,11 @@ def test_measurements_never_go_into_another_sweep(tiny, tmp_path, capsys):
         (["--config.stages.fidelity.steps=2", "--out=x"], "can change data.test and evaluation"),
         (["--config.evaluation.member=2", "--out=x"], "no such key: evaluation.member"),
         (["--config.evaluatoin.limit=2", "--out=x"], "no such key: evaluatoin.limit"),
-        (["--config.evaluation.limit=some", "--out=x"], "must be an integer from 1 or None"),
+        (["--config.evaluation.limit=0", "--out=x"], "must be an integer from 1 or None"),
         (["--config.evaluation.lpips=3", "--out=x"], "must be a path or None, got 3"),
         (["--config.evaluation.levels=(9,)", "--out=x"], "evaluation.levels must be of 1 to 2"),
         (["--config.data.test=folder:nowhere", "--out=x"], "nowhere"),
-        (["--out={tiny}"], "--out must be another directory than"),
+        (["--out={tiny}"], "holds a sweep of its own; choose another --out"),
         (["--config.evaluation.members=2", "--out=gs://b/x"], "must be a directory of this"),
     ],
 )
