@@ -119,7 +119,7 @@ def test_two_stand_ins_are_one_too_many():
         ("photos", {"sweep.decoders": "conditioned", "perception.name": "gan"}, "against one deco"),
         ("photos", {"stages.fidelity.targets": {"rate": 0.1}}, "conditions must be 1"),
         ("gaussian", {"stages.perception.members": 1}, "unbiased needs at least 2 members"),
-        ("gaussian", {"evaluation.limit": 0}, "evaluation.limit must be at least 1"),
+        ("gaussian", {"evaluation.limit": 0}, "evaluation.limit must be an integer from 1"),
         ("photos", {"evaluation.lambda_p": (7.0,)}, "lambda_p must be of sweep.lambda_p"),
         ("gaussian", {"evaluation.realism": ("a",)}, "evaluation.realism must be numbers"),
         ("photos", {"perception.patch": 64, "perception.stride": 32}, "crops of at least 128"),
