@@ -16,7 +16,8 @@ One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
     texture        nothing drawn either, and of the perception terms only those that compare windows
                    of eight pixels whatever their contrast; trained longer, for little distortion.
                    The order of its weights is of an earlier run (results/kodak_texture), which
-                   judged them on `val` among other measures by LPIPS
+                   judged them on `val` among other measures by LPIPS; of three pairs of λ_p that
+                   were measured on Kodak this is the one in between (results/kodak)
     circular       trained on LPIPS itself, where weights are given, and so not judged by it
 
 `:tiny` is a miniature on synthetic pictures, and `:wide` has a larger codec and more steps, for a

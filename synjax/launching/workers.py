@@ -25,7 +25,6 @@ class Subprocess:
     def __init__(self, divides=True):
         """`divides` is whether a worker sees only its part of the GPUs; else each sees all."""
         self._gpus = gpus() if divides else []
-        self._running = []
         self.expect(1)
 
     def left(self):
