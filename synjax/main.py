@@ -52,7 +52,7 @@ def _devices(values, console):
 
 
 def _share(values, workdir):
-    """What `run.sweep` shares the work by: None, or a `launch.Share`."""
+    """What `train.sweep` shares the work by: None, or a `launch.Share`."""
     if values.launcher != "slurm" and values.slurm is not None:
         raise ValueError("--slurm needs --launcher=slurm")
     if values.launcher == "inline":
@@ -155,7 +155,8 @@ def _study(verb, given, values, console):
 
 def _report(directories, out, console):
     """One page of sweeps, which may be in object stores; those are only read."""
-    from synjax import run, storage
+    from synjax import storage
+    from synjax.verbs import export
 
     if out is None and len(directories) == 1 and storage.is_remote(directories[0]):
         raise ValueError(f"report needs --out=FILE.html: {directories[0]} is only read")
@@ -164,7 +165,7 @@ def _report(directories, out, console):
             stack.enter_context(storage.opened(one, console, only_read=True, checkpoints=False))
             for one in directories
         ]
-        return run.report(opened, out, console)
+        return export.report(opened, out, console)
 
 
 def _unshared(values):
@@ -176,29 +177,30 @@ def _unshared(values):
 
 def _sweep(verb, workdir, values, config, experiment, console, command):
     """A verb of a working directory."""
-    from synjax import run, storage
+    from synjax import storage
+    from synjax.verbs import evaluate, export, package, train
 
     if verb == "status":
-        return run.status(workdir, console)
+        return export.status(workdir, console)
     if verb == "show":
-        return run.show(workdir, console)
+        return export.show(workdir, console)
     if verb == "package":
-        return run.package(workdir, values.trial, values.codec, console)
+        return package.package(workdir, values.trial, values.codec, console)
     if verb == "export":
-        return run.export(workdir, console)
+        return export.export(workdir, console)
     share = _share(values, workdir) if verb in ("sweep", "train") else None
     devices = _devices(values, console) if share is None else None
     if verb == "quickstart":
-        return run.sweep(config, workdir, console, experiment, devices, command=command)
+        return train.sweep(config, workdir, console, experiment, devices, command=command)
     if verb == "evaluate":
         address = values.workdir if storage.is_remote(values.workdir) else None
-        return run.evaluate(workdir, console, devices, config, values.out, address, command)
+        return evaluate.evaluate(workdir, console, devices, config, values.out, address, command)
     if values.runs is not None:
         names = values.runs.split(";")
-        return run.work(workdir, names, verb == "sweep", console, devices, command)
+        return train.work(workdir, names, verb == "sweep", console, devices, command)
     if verb == "train":
-        return run.train(config, workdir, console, experiment, devices, share)
-    return run.sweep(config, workdir, console, experiment, devices, share, command)
+        return train.train(config, workdir, console, experiment, devices, share)
+    return train.sweep(config, workdir, console, experiment, devices, share, command)
 
 
 def _data(action, address, values, console):

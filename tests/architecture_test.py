@@ -32,7 +32,7 @@ FLOORS = {
     "datasets": 4,
     "report": 4,
     "studies": 4,
-    "run": 5,
+    "verbs": 5,
     "command_line": 5,
     "main": 6,
 }

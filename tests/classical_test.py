@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from skimage import data as photographs
 
-from synjax import main, run
+from synjax import main
 from synjax.data import pipeline
 from synjax.evaluation import classical
 from synjax.reporting import external
+from synjax.verbs import evaluate
 
 # Means over Kodak, made elsewhere with Pillow 13.0.0: bits per pixel, PSNR, MS-SSIM.
 KODAK = {
@@ -85,7 +86,7 @@ def test_what_was_measured_of_the_same_pictures_is_kept(tmp_path, changes, kept)
     held = {"data": {"test": "folder:here"}, "evaluation": {"classical": ["jpeg"], "limit": None}}
     (tmp_path / "run" / "classical").mkdir(parents=True)
     (tmp_path / "run" / "classical" / classical.MEANS).write_text("name,bpp,psnr")
-    run._keep_classical(held, held | changes, tmp_path / "run" / "variant", tmp_path / "out")
+    evaluate._keep_classical(held, held | changes, tmp_path / "run" / "variant", tmp_path / "out")
     copy = tmp_path / "out" / "classical" / classical.MEANS
     assert copy.exists() == kept and (not kept or copy.read_text() == "name,bpp,psnr")
 

@@ -15,26 +15,27 @@ EIGHT = """
 import sys, types
 import rich.console
 from conftest import load_config
-from synjax import main, run
+from synjax import main
+from synjax.verbs import evaluate, export, train, workdirs
 from synjax.training import mesh
 
 config = load_config("configs/photos.py")
 console = rich.console.Console(width=400)
 new, other = sys.argv[1:]
 trained = []
-run._train = lambda plan, home, console, devices, *_, **__: trained.append(devices.shape)
-run._evaluate = lambda *_, **__: None
-run.export = lambda *_: []
-run.train(config, new, console, devices=mesh.make())
-run.sweep(config, new, console)
-run.work(new, ["encoders/ld=10+45+200"], False, console, mesh.make())
+workdirs.train = lambda plan, home, console, devices, *_, **__: trained.append(devices.shape)
+evaluate.trials = lambda *_, **__: None
+export.export = lambda *_: []
+train.train(config, new, console, devices=mesh.make())
+train.sweep(config, new, console)
+train.work(new, ["encoders/ld=10+45+200"], False, console, mesh.make())
 assert set(trained) == {"8x1"}, trained
 
 asked = ["train", "--config=configs/photos.py", f"--workdir={other}", "--mesh=1x8"]
 assert main.main(asked) == 2
 try:
     variants = types.SimpleNamespace(variants=lambda config: {"one": config})
-    run.train(config, other, console, variants, mesh.make("1x8"))
+    train.train(config, other, console, variants, mesh.make("1x8"))
 except ValueError as error:
     print("variants:", error, file=sys.stderr)
 """

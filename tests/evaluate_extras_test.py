@@ -64,12 +64,12 @@ def test_photographs_have_both_and_lpips_is_no_divergence(tiny_config, weights, 
 def test_what_cannot_be_measured_is_said_before_anything_runs(
     tiny_config, tmp_path, key, value, named
 ):
-    from synjax import run
+    from synjax.verbs import train
 
     config = tiny_config("gaussian")
     config["evaluation"][key] = value
     with pytest.raises(ValueError, match=named):
-        run.train(config, tmp_path / "run", None)
+        train.train(config, tmp_path / "run", None)
     assert not (tmp_path / "run").exists()
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import rich.console
 
-from synjax import run, sweep
+from synjax import sweep
 from synjax.perception import build
 from synjax.reporting import plots, table
 from synjax.training import ledger, loop, plan
+from synjax.verbs import train, workdirs
 
 SMALL = {"lambda_d": (7.2,), "lambda_p": (50.0,)}
 LARGE = {"lambda_d": (2.4, 7.2), "lambda_p": (0.0, 50.0)}
@@ -61,10 +62,10 @@ def grown(tmp_path_factory):
         patch.setattr(loop, "compiled", shared)
         for name in ("rate_distortion", "distortion_perception"):  # half of the time
             patch.setattr(plots, name, lambda *unused: [])
-        run.sweep(_asked(SMALL, (3,)), root / "grown", _console())
+        train.sweep(_asked(SMALL, (3,)), root / "grown", _console())
         before, rows = _contents(root / "grown"), table.read(root / "grown" / "table.csv")
-        run.sweep(_asked(LARGE, (3, 1)), root / "grown", _console())
-        run.sweep(_asked(LARGE, (3, 1)), root / "fresh", _console())
+        train.sweep(_asked(LARGE, (3, 1)), root / "grown", _console())
+        train.sweep(_asked(LARGE, (3, 1)), root / "fresh", _console())
     assert len(steps) == 2  # however many λ's there are, a stage is compiled once
     return root, before, rows
 
@@ -199,15 +200,15 @@ def test_the_hash_of_a_run_is_of_what_its_training_depends_on(monkeypatch):
 def test_a_run_whose_note_is_of_other_conditions_is_never_reused(tmp_path):
     asked = _asked(SMALL, (0,))
     made = plan.make(asked)
-    [(_, home)] = run._plans(asked, tmp_path / "run", None)
+    [(_, home)] = workdirs.open_plans(asked, tmp_path / "run", None)
     noted = ledger.read(home)
     noted["runs"][0]["depends_on"] = "0" * 12
     (home / ledger.PLAN).write_text(json.dumps(noted))
-    run._plans(asked, home, None)  # nothing was trained: it is only noted anew
+    workdirs.open_plans(asked, home, None)  # nothing was trained: it is only noted anew
     assert ledger.read(home) == ledger.describe(made)
     (home / ledger.PLAN).write_text(json.dumps(noted))
     (home / made.directory(made.runs[0]) / "checkpoints").mkdir(parents=True)
     before = _contents(home)
     with pytest.raises(ValueError, match="encoders/ld=7.2 was trained under other conditions"):
-        run._plans(asked, home, None)
+        workdirs.open_plans(asked, home, None)
     assert _contents(home) == before

@@ -13,8 +13,9 @@ import orbax.checkpoint as ocp
 import pytest
 
 from experiments.faults import kill_resume
-from synjax import main, records, run
+from synjax import main, records
 from synjax.training import checkpoint
+from synjax.verbs import evaluate
 
 ROOT = pathlib.Path(__file__).parents[1]
 compiled_once, small = loop_test.compiled_once, loop_test.small
@@ -105,7 +106,7 @@ def test_no_space_for_a_record_or_a_checkpoint_loses_nothing(
 
 
 def test_no_space_reaches_the_user_as_one_line_and_status_2(monkeypatch, capfd):
-    monkeypatch.setattr(run, "evaluate", _no_space)
+    monkeypatch.setattr(evaluate, "evaluate", _no_space)
     assert main.main(["evaluate", "--workdir=runs/mine"]) == 2
     assert capfd.readouterr().err == "synjax: [Errno 28] No space left on device\n"
 

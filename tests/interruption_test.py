@@ -18,9 +18,11 @@ import pytest
 import rich.console
 from jax.experimental import multihost_utils
 
-from synjax import main, run, sweep
-from synjax.evaluation import classical, evaluate
+from synjax import main, sweep
+from synjax.evaluation import classical
+from synjax.evaluation import evaluate as evaluation
 from synjax.training import checkpoint, interruption, loop, plan
+from synjax.verbs import evaluate, export, workdirs
 
 
 def test_an_interruption_is_status_75_and_a_line_with_the_command_that_continues(
@@ -29,7 +31,7 @@ def test_an_interruption_is_status_75_and_a_line_with_the_command_that_continues
     def interrupted(*unused):
         raise interruption.Interrupted("interrupted by SIGTERM at step 7 of stage fidelity")
 
-    monkeypatch.setattr(run, "evaluate", interrupted)
+    monkeypatch.setattr(evaluate, "evaluate", interrupted)
     assert main.main(["evaluate", "--workdir=my runs"]) == 75
     assert capfd.readouterr().err == (
         "synjax: interrupted by SIGTERM at step 7 of stage fidelity; to continue: "
@@ -66,11 +68,11 @@ def _terminate(*unused):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "where"),
     [
-        (run, "_homes", lambda: run.export(".", None), "in the export"),
+        (workdirs, "homes", lambda: export.export(".", None), "in the export"),
         (
             classical,
             "asked",
-            lambda: run._compare_with_classical({}, ".", None),
+            lambda: evaluate.compare_with_classical({}, ".", None),
             "in the comparison with classical codecs",
         ),
     ],
@@ -97,12 +99,12 @@ def test_several_processes_ask_before_every_trial_whoever_evaluates_it(
     made = plan.make(tiny_config())
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(interruption, "requested", requested)
-    monkeypatch.setattr(evaluate, "subjects", lambda config: None)
-    monkeypatch.setattr(evaluate, "trial_rows", rows)
+    monkeypatch.setattr(evaluation, "subjects", lambda config: None)
+    monkeypatch.setattr(evaluation, "trial_rows", rows)
     outcomes = {each.name: sweep.Outcome() for each in made.runs}
     console = rich.console.Console(file=io.StringIO())
     with pytest.raises(interruption.Interrupted, match="in the evaluation"):
-        run._evaluate(made, outcomes, tmp_path, console, again=True)
+        evaluate.trials(made, outcomes, tmp_path, console, again=True)
     assert evaluated == [made.trials[1].name]  # the second of three, by the first of two processes
 
 

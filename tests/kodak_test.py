@@ -9,9 +9,10 @@ import pytest
 import rich.console
 
 import experiments
-from synjax import main, run
+from synjax import main
 from synjax.report import reading
 from synjax.reporting import table
+from synjax.verbs import train
 
 KODAK = experiments.load("experiments/kodak.py")
 CONFIG = {"name": "kodak"}
@@ -151,7 +152,7 @@ def miniature(tmp_path_factory):
     config["evaluation"]["levels"] = (2,)  # the rest as in other tests: compiled once for all
     workdir = tmp_path_factory.mktemp("kodak") / "run"
     out = io.StringIO()
-    run.sweep(config, workdir, rich.console.Console(file=out, width=160), KODAK)
+    train.sweep(config, workdir, rich.console.Console(file=out, width=160), KODAK)
     return workdir, out.getvalue()
 
 

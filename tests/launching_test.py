@@ -19,10 +19,11 @@ import pytest
 import rich.console
 import submitit
 
-from synjax import main, run
+from synjax import main
 from synjax.launching import launch, slurm, waves, workers
 from synjax.reporting import plots, table
 from synjax.training import checkpoint, interruption, ledger, mesh, plan
+from synjax.verbs import train, workdirs
 
 
 def _console():
@@ -44,7 +45,7 @@ def inline(asked, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("inline") / "run"
     with pytest.MonkeyPatch.context() as patch:
         _without_plots(patch)
-        run.sweep(asked, workdir, _console())
+        train.sweep(asked, workdir, _console())
     return workdir
 
 
@@ -115,7 +116,7 @@ def test_submitit_does_what_is_missing_and_nothing_else(left, inline, asked, tmp
         _without_plots(patch)
         _compile_alike(patch, environment)
         for _ in range(2):  # the second time nothing is left
-            run.sweep(asked, workdir, _console(), share=launch.Share(slurm.Slurm(executor), 1))
+            train.sweep(asked, workdir, _console(), share=launch.Share(slurm.Slurm(executor), 1))
     pd.testing.assert_frame_equal(_measured(workdir), _measured(inline))
     assert len(list((workdir / launch.LOGS).glob("*.out"))) == logs + 1
     assert _files(workdir / "decoders" / "ld=7.2,lp=0") == before
@@ -201,7 +202,7 @@ def test_encoders_that_variants_share_are_in_one_job(tiny_config, tmp_path):
 
 def test_flags_of_devices_are_for_the_workers(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(run, "train", lambda *arguments: asked.extend(arguments))
+    monkeypatch.setattr(train, "train", lambda *arguments: asked.extend(arguments))
     flags = ["--launcher=subprocess", "--jobs=3", "--mesh=2x4", "--stack=0"]
     config = "--config=configs/gaussian.py:tiny"
     assert main.main(["train", config, f"--workdir={tmp_path}", *flags]) == 0
@@ -229,7 +230,7 @@ def test_a_job_that_dies_is_reported_and_the_others_go_on(made, tmp_path):
     reasons = {entry["name"]: entry["reason"] for entry in runs if entry["state"] == "failed"}
     assert reasons["encoders/ld=7.2"] == "its job died with status 3: so it is"
     assert len(reasons) == 3  # and its decoders
-    with run._alone([tmp_path / "encoders" / "ld=7.2"]):  # who starts it again
+    with workdirs.alone([tmp_path / "encoders" / "ld=7.2"]):  # who starts it again
         assert {entry["state"] for entry in ledger.observe(tmp_path, ledger.describe(made))[0]} == {
             "waiting"
         }
@@ -351,10 +352,10 @@ def test_two_workers_are_never_in_one_directory(tmp_path, monkeypatch):
 
 def test_a_second_call_trains_nothing_and_says_so(made, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE", 0.3)
-    monkeypatch.setattr(run, "_train", pytest.fail)
-    run._plans(made.config, tmp_path, None)
+    monkeypatch.setattr(workdirs, "train", pytest.fail)
+    workdirs.open_plans(made.config, tmp_path, None)
     busy = tmp_path / made.directory(made.runs[-1])
-    for verb in (run.train, run.sweep):
+    for verb in (train.train, train.sweep):
         refused = pytest.raises(ValueError, match=f"another process is training in {busy}")
         with workers.alone([busy]), refused:
             verb(made.config, tmp_path, _console())
@@ -364,15 +365,15 @@ def test_of_several_processes_the_first_asks_for_all(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE", 0.3)
     monkeypatch.setattr(mesh, "is_first", lambda: False)
     with workers.alone([tmp_path]):
-        with run._alone([tmp_path]):
+        with workdirs.alone([tmp_path]):
             pass
         monkeypatch.setattr(interruption, "first_says", lambda refused: True)
-        with pytest.raises(ValueError, match="the first process"), run._alone([tmp_path]):
+        with pytest.raises(ValueError, match="the first process"), workdirs.alone([tmp_path]):
             pass
 
 
 def test_what_is_done_is_neither_locked_nor_waited_for(inline, asked):
-    assert run._left(plan.make(asked), inline, evaluated=True) == []
+    assert workdirs.left(plan.make(asked), inline, evaluated=True) == []
 
 
 def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, caplog):
@@ -473,7 +474,7 @@ def test_a_worker_refuses_runs_that_there_are_not_or_whose_parent_is_missing(
     assert "it has encoders/ld=7.2; decoders/ld=7.2,lp=0" in capsys.readouterr().err
     workdir = tmp_path / "run"
     (tmp_path / "config.json").write_text(json.dumps(asked))
-    run._plans(asked, workdir, None)
+    workdirs.open_plans(asked, workdir, None)
     assert main.main(["train", f"--workdir={workdir}", "--runs=decoders/ld=7.2,lp=0"]) == 2
     assert "is at step 0 of 6" in capsys.readouterr().err
     assert ledger.observe(workdir, ledger.read(workdir))[0][1]["state"] == "waiting"

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import rich.console
 
-from synjax import run, sweep
+from synjax import sweep
 from synjax.codec import start
 from synjax.evaluation import evaluate
 from synjax.reporting import progress, table
 from synjax.training import checkpoint, interruption, loop, plan
+from synjax.verbs import export, train
 
 
 def _train(asked, workdir, steps_before_kill=None):
@@ -156,9 +157,9 @@ def test_a_signal_saves_the_step_it_came_in_and_nothing_is_trained_twice(
     monkeypatch.setattr(progress.Progress, "update", signalled)
     console = rich.console.Console(file=io.StringIO())
     with pytest.raises(interruption.Interrupted, match="SIGTERM at step 18 of stage fidelity"):
-        run.train(small(), tmp_path / "run", console)
+        train.train(small(), tmp_path / "run", console)
     assert checkpoint.steps_done(tmp_path / "run" / calls[0][0] / "checkpoints") == 18
-    run.train(small(), tmp_path / "run", console)
+    train.train(small(), tmp_path / "run", console)
     assert len(calls) == len(set(calls)) == 6 * 30
     outcomes = _train(small(), tmp_path / "run")
     for name, outcome in uninterrupted[1].items():
@@ -178,15 +179,15 @@ def test_a_signal_during_the_evaluation_ends_it_and_the_rows_so_far_stay(
         return [{"trial": trial.name}], [], [], []
 
     monkeypatch.setattr(evaluate, "trial_rows", signalled)
-    monkeypatch.setattr(run, "export", lambda *unused: None)
+    monkeypatch.setattr(export, "export", lambda *unused: None)
     workdir = shutil.copytree(uninterrupted[0], tmp_path / "run")
     console = rich.console.Console(file=io.StringIO())
     began = time.monotonic()
     with pytest.raises(interruption.Interrupted, match="SIGTERM in the evaluation"):
-        run.sweep(small(), workdir, console)
+        train.sweep(small(), workdir, console)
     assert time.monotonic() - began < 100
     assert [path.parent.name for path in sorted(workdir.glob("trials/*/rows.json"))] == calls[:2]
-    run.sweep(small(), workdir, console)
+    train.sweep(small(), workdir, console)
     assert calls[3:] == [trial.name for trial in plan.make(small()).trials][2:]
 
 
@@ -258,7 +259,7 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
         return step, transformation
 
     monkeypatch.setattr(loop, "compiled", poisoned)
-    run.sweep(asked, tmp_path / "run", rich.console.Console(file=io.StringIO()))
+    train.sweep(asked, tmp_path / "run", rich.console.Console(file=io.StringIO()))
     results = table.read(tmp_path / "run" / "table.csv")
     bad = results[results.status != "ok"]
     assert len(results) == 4 and len(bad) == 1

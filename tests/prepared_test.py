@@ -19,8 +19,9 @@ import tensorflow_datasets as tfds
 import tifffile
 from PIL import Image
 
-from synjax import main, run
+from synjax import main
 from synjax.data import crops, folder, idx, kept, mnist, pipeline, prepared, sources
+from synjax.verbs import train, workdirs
 
 
 def _picture(height, width, seed):
@@ -194,11 +195,11 @@ def test_a_sweep_says_once_how_many_files_are_left_out(tmp_path, tiny_config, mo
     whole = _folder(tmp_path / "whole", "0.png", "1.png")
     config, shards = tiny_config("photos"), str(tmp_path / "s")
     config["data"] = {"source": f"folder:{mine}", "directory": shards, "augment": {}}
-    monkeypatch.setattr(run, "_train", lambda *unused, **named: {})
+    monkeypatch.setattr(workdirs, "train", lambda *unused, **named: {})
     said = io.StringIO()
     for workdir, test in (("a", None), ("b", f"folder:{whole}")):
         config["data"]["test"] = test
-        run.train(config, tmp_path / workdir, rich.console.Console(file=said))
+        train.train(config, tmp_path / workdir, rich.console.Console(file=said))
     command = f"./launch.sh data info 'folder:{mine}' --directory={shards}"
     line = f"folder:{mine}: 1 of 4 files left out; {command} lists them\n"
     assert said.getvalue() == 2 * line

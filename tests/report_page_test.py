@@ -10,7 +10,7 @@ import pytest
 import report_rows
 import rich.console
 
-from synjax import main, run
+from synjax import main
 from synjax.report import (
     curves,
     deltas,
@@ -25,6 +25,7 @@ from synjax.report import (
     terminal,
 )
 from synjax.reporting import calls, layout, spectrogram, table, view_files
+from synjax.verbs import export
 
 
 class _Page(html.parser.HTMLParser):
@@ -331,7 +332,7 @@ def test_what_is_done_is_not_among_the_failures():
 
 def _shown(sweep, **settings):
     console = rich.console.Console(file=io.StringIO(), **settings)
-    run.show(sweep, console)
+    export.show(sweep, console)
     return console.file.getvalue()
 
 
@@ -345,7 +346,7 @@ def test_show_prints_the_table_and_charts_as_plain_text_outside_a_terminal(sweep
 
 def test_a_terminal_without_unicode_gets_ascii(sweep, monkeypatch):
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    run.show(sweep, rich.console.Console(file=file, width=100))
+    export.show(sweep, rich.console.Console(file=file, width=100))
     file.flush()
     assert b"lambda_p 0, level 1" in file.buffer.getvalue()
 

@@ -6,14 +6,15 @@ import time
 
 import pytest
 
-from synjax import main, run
+from synjax import main
 from synjax.training import checkpoint, ledger, plan
+from synjax.verbs import workdirs
 
 
 @pytest.fixture
 def home(tiny_config, tmp_path):
     """A sweep that was opened and not begun."""
-    [(_, home)] = run._plans(tiny_config(), tmp_path / "run", None)
+    [(_, home)] = workdirs.open_plans(tiny_config(), tmp_path / "run", None)
     return home
 
 
@@ -144,7 +145,7 @@ def test_variants_are_listed_one_after_another(tiny_config, tmp_path, capsys):
         def variants(config):
             return {"a": config, "b": config | {"distortion": "mse"}}
 
-    run._plans(tiny_config(), tmp_path / "run", Experiment)
+    workdirs.open_plans(tiny_config(), tmp_path / "run", Experiment)
     encoder = json.loads((tmp_path / "run" / "a" / ledger.PLAN).read_text())["runs"][0]
     assert encoder["directory"].startswith("../encoders/")
     _save(tmp_path / "run" / "a", encoder["directory"], 30)

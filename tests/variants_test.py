@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 import rich.console
 
-from synjax import run, sweep
+from synjax import sweep
 from synjax.codec import bitstream, start
 from synjax.reporting import table
 from synjax.training import checkpoint, loop, plan
+from synjax.verbs import evaluate, export, package, train
 
 
 def _console():
@@ -46,7 +47,7 @@ def compared(tmp_path_factory):
         return [("two variants", results.run.nunique() == 2, str(results.run.nunique()))]
 
     experiment = types.SimpleNamespace(variants=_variants, claims=claims)
-    run.sweep(asked, workdir, _console(), experiment)
+    train.sweep(asked, workdir, _console(), experiment)
     return workdir, asked, experiment, seen
 
 
@@ -79,20 +80,20 @@ def test_a_finished_comparison_is_exported_and_evaluated_again(compared, monkeyp
     workdir, asked, experiment, _ = compared
     before = (workdir / "table.csv").read_bytes()
     monkeypatch.setattr(loop, "train", None)  # nothing is left to train
-    run.export(workdir, _console())
+    export.export(workdir, _console())
     assert (workdir / "table.csv").read_bytes() == before
     with pytest.raises(TypeError):
-        run.sweep(asked, workdir, _console(), experiment)
+        train.sweep(asked, workdir, _console(), experiment)
 
 
 def test_an_experiment_is_tested_on_something_else_elsewhere(compared, tmp_path):
     workdir, out = compared[0], tmp_path / "fewer"
-    run.evaluate(workdir, _console(), changes={"evaluation.limit": "100"}, out=out)
+    evaluate.evaluate(workdir, _console(), changes={"evaluation.limit": "100"}, out=out)
     rows, fewer = (table.read(one / "table.csv") for one in (workdir, out))
     assert list(fewer.run + fewer.trial) == list(rows.run + rows.trial)
     assert set(fewer.n) == {100} and not set(rows.n) & {100}
     with pytest.raises(ValueError, match="holds another sweep .evaluation.limit is 100"):
-        run.evaluate(workdir, _console(), changes={"evaluation.limit": "99"}, out=out)
+        evaluate.evaluate(workdir, _console(), changes={"evaluation.limit": "99"}, out=out)
 
 
 def test_an_experiment_grows_by_a_variant_with_other_lambda_p(compared, tmp_path):
@@ -107,7 +108,7 @@ def test_an_experiment_grows_by_a_variant_with_other_lambda_p(compared, tmp_path
         other = config | {"sweep": config["sweep"] | {"lambda_p": (200.0,)}}
         return {"strong": other, **_variants(config)}
 
-    run.sweep(compared[1], workdir, _console(), types.SimpleNamespace(variants=variants))
+    train.sweep(compared[1], workdir, _console(), types.SimpleNamespace(variants=variants))
     assert before and {p: p.read_bytes() for p in before} == before
     grown = table.read(workdir / "table.csv")
     old = grown[grown.run != "gaussian_tiny/strong"]
@@ -115,14 +116,14 @@ def test_an_experiment_grows_by_a_variant_with_other_lambda_p(compared, tmp_path
     assert set(grown[grown.run == "gaussian_tiny/strong"].lambda_p) == {200.0}
     assert grown.rate_exact.nunique() == 1
     with pytest.raises(ValueError, match="holds another sweep .variants is"):
-        run.sweep(compared[1], workdir, _console(), compared[2])
+        train.sweep(compared[1], workdir, _console(), compared[2])
 
 
 def test_a_codec_is_packaged_from_the_directory_of_its_variant(compared, tmp_path):
     workdir, *_ = compared
     with pytest.raises(ValueError, match="has variants: give one of .*synset"):
-        run.package(workdir, "ld=7.2,lp=50", tmp_path / "codec", _console())
-    run.package(workdir / "synset", "ld=7.2,lp=50", tmp_path / "codec", _console())
+        package.package(workdir, "ld=7.2,lp=50", tmp_path / "codec", _console())
+    package.package(workdir / "synset", "ld=7.2,lp=50", tmp_path / "codec", _console())
     assert (tmp_path / "codec" / "artefact.json").exists()
 
 
@@ -137,7 +138,7 @@ def column(tiny_config):
 
 
 def test_one_decoder_gives_rows_for_every_realism(column, tmp_path):
-    run.sweep(column, tmp_path / "run", _console())
+    train.sweep(column, tmp_path / "run", _console())
     results = table.read(tmp_path / "run" / "table.csv")
     assert len(list((tmp_path / "run" / "decoders").iterdir())) == 1
     assert results.rate_exact.nunique() == 1

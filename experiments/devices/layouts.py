@@ -24,8 +24,9 @@ import jax
 import numpy as np
 import pandas as pd
 
-from synjax import records, run, sweep
+from synjax import records, sweep
 from synjax.data import pipeline, sources
+from synjax.training import ledger
 from synjax.training import plan as planning
 
 STEPS, TINY_STEPS = 20, 3
@@ -122,7 +123,7 @@ def table(workdir):
     """The numbers of a sweep's table."""
     rows = [
         row
-        for path in sorted(workdir.glob(f"trials/*/{run.ROWS}"))
+        for path in sorted(workdir.glob(f"trials/*/{ledger.ROWS}"))
         for row in json.loads(path.read_text())
     ]
     numbers = pd.DataFrame(rows).select_dtypes("number")

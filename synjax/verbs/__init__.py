@@ -1,0 +1,1 @@
+"""What the verbs of a sweep do: training → evaluation → reporting, on a working directory."""
