@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from synjax.training import plan
+from synjax.training import checks, plan
 
 
 def test_separate_encoders_and_decoders_are_one_run_per_point(tiny_config):
@@ -184,4 +184,4 @@ def test_a_conditioned_critic_is_planned_with_the_codecs_groups_and_paired_batch
 def test_a_codec_is_tested_on_what_it_is_for(test, message):
     source = types.SimpleNamespace(kind="sound", sample_rate=8000)
     with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
-        plan._check_test(types.SimpleNamespace(**test), source)
+        checks.test(types.SimpleNamespace(**test), source)
