@@ -11,7 +11,7 @@ One λ_d-conditioned encoder at four rates, and beside it, at the same bytes,
 
     fidelity       a decoder trained for least distortion alone, which the others are measured by:
                    one that serves several λ_p is not as good at λ_p = 0
-    sampled        decoders that draw detail: members of the synset (Eq. 62)
+    sampled        a decoder that draws detail: members of the synset (Eq. 62) at four λ_p
     deterministic  the same training without anything drawn (Eq. 66)
     texture        nothing drawn either, and of the perception terms only those that compare windows
                    of eight pixels whatever their contrast; trained longer, for little distortion.
@@ -40,8 +40,6 @@ WEBP_BD_RATE = -10.0  # %
 LPIPS_SHARE, LPIPS_COST = 0.75, 0.5  # of the fidelity decoder's; dB
 DIVERSITY = 0.2  # of the mse
 PLACES = 20  # equal mse at which two curves are compared
-# Of `deterministic`, which moves far at once: so that its curve is measured where the other's is.
-SINGLE_REALISM = (0.05, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0)
 # `texture`: its own λ_p, weights of the perception terms, and steps.
 TEXTURE_LAMBDA_P = (0.12, 0.34)
 TEXTURE_WEIGHTS = {"texture": 1.5, "patches": 0.6}
@@ -62,11 +60,12 @@ def get_config(arg=""):
     config.name = "kodak" if arg != "tiny" else "kodak_tiny"
     config.evaluation.classical = CODECS if arg != "tiny" else ("jpeg", "webp")
     if arg == "tiny":
+        config.sweep.lambda_p = (1.0,)
         return config
     config.data.source = ""  # by flag
     # BSDS500 is kept as JPEG: reduced, its blocks cannot be seen.
     config.data.augment = {"scale_range": (0.5, 0.85), "recolour": 0.5}
-    config.sweep.update({"lambda_d": (25.0, 43.0, 72.0, 115.0), "lambda_p": (0.0, 5.0)})
+    config.sweep.update({"lambda_d": (25.0, 43.0, 72.0, 115.0), "lambda_p": (0.1, 0.4, 1.6, 5.0)})
     texture = {"name": "wasserstein_distortion", "window": 8, "lattice": 8}
     # Faint textures count like strong ones in `texture`, and as what they are in `contrast`.
     contrast = {"name": "wasserstein_distortion", "window": 32, "floor": 1.0}
@@ -85,7 +84,7 @@ def get_config(arg=""):
     config.stages.perception.update({"steps": 1000, "level_weights": (0.2, 0.8), "decay": 0.99})
     # From what detail starts at elsewhere the synthesis hardly learns to sharpen in so few steps.
     config.stages.perception.amount = 0.15
-    config.evaluation.update({"members": 2, "levels": (2,), "realism": (0.25, 0.5, 0.75, 1.0)})
+    config.evaluation.update({"members": 2, "levels": (2,)})
     if arg == "wide":
         config.name = "kodak_wide"
         config.codec.update(
@@ -114,49 +113,53 @@ def variants(config):
             "train and val (github.com/BIDS/BSDS500), and --config.data.test=folder:DIR with "
             "Kodak's 24 pictures (r0k.us/graphics/kodak)"
         )
-    evaluation = config["evaluation"]
-    rest = evaluation | {"lambda_p": config["sweep"]["lambda_p"][1:]}
-    alone = rest | {"members": 0}
-    if not _is_miniature(config):
-        alone["realism"] = SINGLE_REALISM
+    config = _for_what_is_measured(config)
     found = {
-        "fidelity": _measured_alone(config, (0.0,), perception={"name": "none"}),
-        "sampled": config | {"evaluation": rest},
-        "deterministic": _single(config) | {"evaluation": alone},
+        "fidelity": _single(config, (0.0,), perception={"name": "none"}),
+        "sampled": config,
+        "deterministic": _single(config, config["sweep"]["lambda_p"]),
         "texture": _texture(config),
     }
-    if weights := evaluation["lpips"]:
+    if weights := config["evaluation"]["lpips"]:
         trained = {"distortion": {"name": "mse_lpips", "weights": weights, "share": 0.01}}
         trained["steps"] = config["stages"]["perception"]["steps"] // 2  # slow ones, at one λ_p
-        found["circular"] = _measured_alone(config, (0.0,), trained, perception={"name": "none"})
+        found["circular"] = _single(config, (0.0,), trained, perception={"name": "none"})
     return found
 
 
-def _single(config, changes=()):
-    """One reconstruction in place of members, and changes of the stage that trains it."""
+def _for_what_is_measured(config):
+    """Decoders are trained for the levels that are measured alone."""
+    stage, levels = config["stages"]["perception"], config["evaluation"]["levels"]
+    weights = enumerate(stage["level_weights"], start=1)
+    kept = tuple(w if k in levels or not levels else 0.0 for k, w in weights)
+    return config | {"stages": config["stages"] | {"perception": stage | {"level_weights": kept}}}
+
+
+def _single(config, lambda_p, changes=(), **others):
+    """One reconstruction in place of members, of a decoder of its own λ_p.
+
+    Args:
+      config: plain dict.
+      lambda_p: what the decoder serves, a tuple.
+      changes: of the stage that trains it.
+      **others: sections in place of those of `config`.
+    """
     stage = config["stages"]["perception"] | {"members": 0} | dict(changes)
-    return config | {"stages": config["stages"] | {"perception": stage}}
-
-
-def _measured_alone(config, lambda_p, changes=(), **others):
-    """One reconstruction of decoders of their own λ_p, trained for the levels that are measured."""
-    weights = enumerate(config["stages"]["perception"]["level_weights"], start=1)
-    levels = config["evaluation"]["levels"]
-    kept = {"level_weights": tuple(w if k in levels or not levels else 0.0 for k, w in weights)}
     own = {
+        "stages": config["stages"] | {"perception": stage},
         "sweep": config["sweep"] | {"lambda_p": lambda_p},
-        "evaluation": config["evaluation"] | {"members": 0, "realism": (1.0,)},
+        "evaluation": config["evaluation"] | {"members": 0},
     }
-    return _single(config, kept | dict(changes)) | own | others
+    return config | own | others
 
 
 def _texture(config):
     if _is_miniature(config):
-        return _measured_alone(config, TEXTURE_LAMBDA_P[:1])
+        return _single(config, config["sweep"]["lambda_p"])
     terms = {name: config["perception"]["terms"][name] for name in TEXTURE_WEIGHTS}
     perception = config["perception"] | {"terms": terms, "weights": TEXTURE_WEIGHTS}
     changes = {"steps": TEXTURE_STEPS}
-    return _measured_alone(config, TEXTURE_LAMBDA_P, changes, perception=perception)
+    return _single(config, TEXTURE_LAMBDA_P, changes, perception=perception)
 
 
 def _is_miniature(config):
@@ -182,7 +185,7 @@ def claims(table, config, workdir):
     fidelity = rows[rows.variant == "fidelity"]
     pictures = pd.read_csv(pathlib.Path(workdir) / signals.FILE)
     found += _fidelity(fidelity, pictures, reading.classical(workdir))
-    of = {name: rows[(rows.variant == name) & (rows.lambda_p > 0)] for name in PERCEPTIVE}
+    of = {name: rows[rows.variant == name] for name in PERCEPTIVE}
     found += _perception(fidelity, of["texture"], rows[rows.variant == "circular"])
     return found + _sampling(fidelity, of["sampled"], of["deterministic"])
 
@@ -276,8 +279,8 @@ def _perception(fidelity, texture, circular):
 
 def _sampling(fidelity, sampled, single):
     """Members against one reconstruction, at equal bytes and equal mse."""
-    most = (sampled.lambda_p == sampled.lambda_p.max()) & (sampled.realism == 1)
-    shares = (sampled.diversity / sampled.mse)[most].to_numpy()
+    most = sampled[sampled.lambda_p == sampled.lambda_p.max()]
+    shares = (most.diversity / most.mse).to_numpy()
     found = [
         (
             f"members differ: diversity / mse at least {DIVERSITY} at the largest λ_p",

@@ -21,23 +21,20 @@ LAMBDA_D = (14.0, 28.0, 55.0, 105.0)
 
 def _table():
     """Four rates, better than all classical codecs, with members that pay."""
-    points = [("fidelity", 0.0, 1.0), ("sampled", 0.0, 1.0), ("circular", 0.0, 1.0)]
-    points += [("texture", 0.1, 1.0), ("texture", 0.4, 1.0)]
-    points += itertools.product(("sampled", "deterministic"), (0.1, 0.4), (0.5, 1.0))
+    points = [("fidelity", 0.0), ("circular", 0.0)]
+    points += itertools.product(("sampled", "deterministic", "texture"), (0.1, 0.4))
     rows = []
-    for (place, lambda_d), (variant, lambda_p, realism) in itertools.product(
-        enumerate(LAMBDA_D), points
-    ):
-        worse = realism * {0.0: 0.0, 0.1: 0.3, 0.4: 1.2}[lambda_p]
+    for (place, lambda_d), (variant, lambda_p) in itertools.product(enumerate(LAMBDA_D), points):
+        worse = {0.0: 0.0, 0.1: 0.3, 0.4: 1.2}[lambda_p]
         psnr = 27.0 + 1.4 * place - worse
-        drawn = variant == "sampled" and lambda_p > 0
+        drawn = variant == "sampled"
         rows.append(
             {
                 "run": f"kodak/{variant}",
                 "trial": f"ld={lambda_d:g},lp={lambda_p:g}",
                 "lambda_d": lambda_d,
                 "lambda_p": lambda_p,
-                "realism": realism,
+                "realism": 1.0,
                 "level": 2,
                 "status": "ok",
                 "bpp_exact": 0.12 * 1.5**place,
@@ -46,7 +43,7 @@ def _table():
                 "ms_ssim": 0.9 + 0.02 * place,
                 "lpips": 0.3 * 0.85**place * (0.7 if worse or variant == "circular" else 1.0),
                 "mse": 10 ** (-psnr / 10),
-                "diversity": 0.4 * realism**2 * 10 ** (-psnr / 10) if drawn else 0.0,
+                "diversity": 0.4 * 10 ** (-psnr / 10) if drawn else 0.0,
                 "energy_distance": 1e-3 * np.exp(-worse * (1.5 if drawn else 1.0)),
                 "frechet_distance": 0.3 * np.exp(-worse * (1.5 if drawn else 1.0)),
             }
@@ -115,7 +112,7 @@ def test_a_table_that_does_not_show_something_fails_that_claim(
 def test_a_curve_that_crosses_the_other_is_below_it_in_the_mean_alone(tmp_path):
     rows = _table()
     first = (rows.run == "kodak/sampled") & (rows.lambda_p == 0.1)
-    rows.loc[first, "energy_distance"] *= 1.15
+    rows.loc[first, "energy_distance"] *= 1.25
     assert _failing(tmp_path, rows) == [
         "sampling pays: energy_distance below the deterministic decoder's at equal bytes and mse, "
         "everywhere"
@@ -127,7 +124,7 @@ def test_a_straight_line_to_the_first_row_is_no_measurement(tmp_path):
     rows = _table()
     late = (rows.run == "kodak/deterministic") & (rows.lambda_p == 0.4)
     rows = rows[late | (rows.run != "kodak/deterministic")]
-    for lambda_p, factor in ((0.1, 0.5), (0.4, 1.65)):
+    for lambda_p, factor in ((0.1, 0.5), (0.4, 1.9)):
         own = (rows.run == "kodak/sampled") & (rows.lambda_p == lambda_p)
         rows.loc[own, "energy_distance"] *= factor
     claim = (
@@ -160,7 +157,7 @@ def test_variants_send_the_same_bytes_and_classical_codecs_stand_beside_them(min
     workdir, said = miniature
     results = table.read(workdir / "table.csv")
     measured = results.groupby("run").lambda_p.agg(set).to_dict()
-    kinds = {"fidelity": {0.0}, "sampled": {1.0}, "deterministic": {1.0}, "texture": {0.12}}
+    kinds = {"fidelity": {0.0}, "sampled": {1.0}, "deterministic": {1.0}, "texture": {1.0}}
     assert measured == {f"kodak_tiny/{kind}": lambda_p for kind, lambda_p in kinds.items()}
     assert set(results.groupby("lambda_d").rate_exact.nunique()) == {1}
     assert set(results.level) == {2}
