@@ -98,7 +98,10 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
             _raise_if_died(died, workdir)
         else:
             for plan, home in plans:
-                with workdirs.alone(workdirs.left(plan, home, evaluated=True)):
+                left = workdirs.left(plan, home, evaluated=True)
+                if not interruption.first_says(bool(left)):
+                    continue  # a codec that is done need not be read
+                with workdirs.alone(left):
                     outcomes = workdirs.train(plan, home, console, devices)
                     evaluate.trials(plan, outcomes, home, console, again=False)
     mesh.wait("evaluated")
