@@ -372,8 +372,14 @@ def test_of_several_processes_the_first_asks_for_all(tmp_path, monkeypatch):
             pass
 
 
-def test_what_is_done_is_neither_locked_nor_waited_for(inline, asked):
+def test_what_is_done_is_neither_locked_nor_read(inline, asked, monkeypatch):
     assert workdirs.left(plan.make(asked), inline, evaluated=True) == []
+    for name in ("alone", "train"):
+        monkeypatch.setattr(workdirs, name, pytest.fail)
+    _without_plots(monkeypatch)
+    before = _measured(inline)
+    train.sweep(asked, inline, _console())
+    pd.testing.assert_frame_equal(_measured(inline), before)
 
 
 def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, caplog):
