@@ -185,7 +185,7 @@ def claims(table, config, workdir):
     fidelity = rows[rows.variant == "fidelity"]
     pictures = pd.read_csv(pathlib.Path(workdir) / signals.FILE)
     found += _fidelity(fidelity, pictures, reading.classical(workdir))
-    of = {name: rows[rows.variant == name] for name in PERCEPTIVE}
+    of = {name: rows[(rows.variant == name) & (rows.lambda_p > 0)] for name in PERCEPTIVE}
     found += _perception(fidelity, of["texture"], rows[rows.variant == "circular"])
     return found + _sampling(fidelity, of["sampled"], of["deterministic"])
 

@@ -77,7 +77,7 @@ def trial_rows(plan, trial, params, examples, weights=None):
 
     Args:
       plan: `training.plan.Plan`.
-      trial: `training.plan.Trial`.
+      trial: `training.runs.Trial`.
       params: its averaged parameters.
       examples: from `subjects`.
       weights: by which targets, if it has any, changed the weights of `objective.TERMS`: [3] of the

@@ -1,7 +1,7 @@
 """Whether a sweep can grow to another: more λ's, seeds or variants, and nothing trained changes."""
 
 from synjax.training import plan as planning
-from synjax.training import runs
+from synjax.training import runs as running
 
 # What may be added to, and which setting says that one set of parameters serves all of it.
 GROWING = {"sweep.lambda_d": "encoders", "sweep.lambda_p": "decoders"}
@@ -67,7 +67,7 @@ def _may_grow(key, values, differing):
         return all(value in asked for value in held)
     # Targets go with the λ's of their axis; the hash of each run sees to it that they fit.
     stage, _, term = key.partition(".targets.")
-    axis = runs.TARGETS.get(stage.removeprefix("stages."), {}).get(term)
+    axis = running.TARGETS.get(stage.removeprefix("stages."), {}).get(term)
     return f"sweep.{axis}" in differing
 
 

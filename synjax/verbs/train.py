@@ -93,7 +93,8 @@ def sweep(config, workdir, console, experiment=None, devices=None, share=None, c
     with workdirs.noted(plans, workdir, share, command):
         if share is not None:
             died = _share(plans, "sweep", workdir, console, share)
-            if died and any(list(home.glob(f"trials/*/{ledger.ROWS}")) for _, home in plans):
+            rows = f"{ledger.TRIALS}/*/{ledger.ROWS}"
+            if died and any(list(home.glob(rows)) for _, home in plans):
                 export.export(workdir, console)
             _raise_if_died(died, workdir)
         else:
