@@ -33,8 +33,10 @@ _STYLE = {
 }
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 _OUTSIDE = ["x", "+", "1", "2", "3", "4"]
-_DASHES = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))]
-_DASHES += [(0, (8, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 4))]
+_DASHES = [
+    *("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))),
+    *((0, (8, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 4))),
+]
 
 # What a curve may not mix: rows that differ in these are told apart by the dash of their line.
 _VARIANTS = ["run", "dataset", "perception", "distortion", "realism", "members"]

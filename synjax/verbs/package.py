@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 
-from synjax import measured
 from synjax import sweep as sweeping
 from synjax.codec import package as packaging
 from synjax.training import plan as planning
@@ -22,9 +21,7 @@ def package(workdir, trial_name, codec, console):
     Raises:
       ValueError: no such trial, or one that is not trained or has diverged; the directory exists.
     """
-    measured.refuse(workdir)
-    if (homes := workdirs.homes(workdir)) != [pathlib.Path(workdir)]:
-        raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
+    home = workdirs.only(workdir)
     plan = planning.make(sweeping.read_config(workdir))
     trials = {trial.name: trial for trial in plan.trials}
     if trial_name not in trials:
@@ -33,7 +30,7 @@ def package(workdir, trial_name, codec, console):
     trial = trials[trial_name]
     needed = tuple(run for run in plan.runs if run.name in (trial.encoder, trial.decoder))
     plan = dataclasses.replace(plan, runs=needed)
-    outcome = workdirs.train(plan, pathlib.Path(workdir), console, only_read=True)[trial.decoder]
+    outcome = workdirs.train(plan, home, console, only_read=True)[trial.decoder]
     if outcome.failure:
         raise ValueError(f"trial {trial.name} has no codec: {outcome.failure}")
     points = trial.lambda_d, trial.lambda_p

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 import time
 
-from synjax import measured
 from synjax import sweep as sweeping
 from synjax.bench import machine
 from synjax.launching import launch, workers
@@ -44,10 +43,8 @@ def work(workdir, names, evaluated, console, devices=None, command=None):
       ValueError: there are no such runs, or a parent is not trained.
     """
     workers.end_with_parent()
-    measured.refuse(workdir)
-    if (homes := workdirs.homes(workdir)) != [pathlib.Path(workdir)]:
-        raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, homes))}")
-    plan, home = planning.make(sweeping.read_config(workdir)), pathlib.Path(workdir)
+    home = workdirs.only(workdir)
+    plan = planning.make(sweeping.read_config(home))
     runs = {run.name: run for run in plan.runs}
     if unknown := [name for name in names if name not in runs]:
         raise ValueError(f"{workdir} has no run {unknown[0]!r}; it has {'; '.join(runs)}")

@@ -69,6 +69,14 @@ def homes(workdir):
     return [workdir] if names is None else [workdir / name for name in names]
 
 
+def only(workdir):
+    """A working directory that holds one sweep; ValueError where it has variants or is no sweep."""
+    measured.refuse(workdir)
+    if (found := homes(workdir)) != [pathlib.Path(workdir)]:
+        raise ValueError(f"{workdir} has variants: give one of {', '.join(map(str, found))}")
+    return found[0]
+
+
 def laid_out(devices, plans, console):
     """`sweeping.fitted`; where there are several devices, it is said how they lie."""
     devices = sweeping.fitted(devices, plans)
