@@ -1,7 +1,8 @@
 """Training throughput beside CompressAI's FactorizedPrior(128, 192), where that is installed.
 
 CompressAI (Bégaint et al. 2020, arXiv:2011.03029) runs in a process of its own, with any Python
-that has it; the two take turns. FactorizedPrior is the model of Ballé et al. 2018
+that has it, with the allocator as Python sets it and as launch.sh does; all take turns.
+FactorizedPrior is the model of Ballé et al. 2018
 (arXiv:1802.01436) without a hyperprior; beside it stands our codec with one group and a factorised
 prior, in stage `fidelity`, wide enough to have no fewer multiply-accumulates in g_a and g_s.
 """
@@ -24,6 +25,9 @@ BATCH, CROP, CHANNELS, LATENTS = 4, 128, 128, 192
 WIDTHS = {"analysis_width": 128, "synthesis_widths": (128, 320, 96)}
 CALLS = 3  # steps of one turn
 BAR = 1.3
+# What launch.sh sets for glibc's allocator. PyTorch gains more from it than we do, and whoever
+# trains with CompressAI does not have it.
+ALLOCATOR = ("MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 OTHER = pathlib.Path(__file__).with_name("compressai_half.py")
 
 
@@ -68,44 +72,42 @@ def measure(plan, settings):
     """
     if plan.codec.rank != 2:
         raise ValueError("the comparison is of pictures: give --config=configs/photos.py")
-    other = _Other(settings.compressai) if _has_compressai(settings.compressai) else None
+    others = _others(settings.compressai) if _has_compressai(settings.compressai) else {}
     plan = planning.make(config_of(plan.config))
     step = steps.make(plan, plan.runs[0].stage)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(step.state.params))
-    ours, theirs = [], []
+    ours, theirs = [], {name: [] for name in others}
     for _ in range(settings.repeats + 1):
         ours += timing.seconds(step, CALLS)
-        theirs += other.seconds(CALLS) if other else []
-    ours = {
-        "model": f"synjax, {LATENTS} latents, widths {plan.codec.analysis_width} and "
-        + "-".join(str(width) for width in plan.codec.synthesis_widths),
+        for name, other in others.items():
+            theirs[name] += other.seconds(CALLS)
+    widths = "-".join(str(width) for width in plan.codec.synthesis_widths)
+    row = {
+        "model": f"synjax, {LATENTS} latents, widths {plan.codec.analysis_width} and {widths}",
         "library": f"jax {jax.__version__}",
-        "batch": f"{BATCH} x {CROP} x {CROP}",
-        "GMAC": round(forward_macs(plan.codec) / 1e9, 3),
-        "parameters_million": round(parameters / 1e6, 2),
-        "step_ms": round(1e3 * statistics.median(ours), 1),
-        "images_per_s": round(BATCH / statistics.median(ours), 3),
     }
+    ours = row | _measured(forward_macs(plan.codec), parameters, ours)
     yield ours
-    if other is None:
+    if not others:
         yield {"model": f"FactorizedPrior({CHANNELS}, {LATENTS})", "library": "not installed"}
-        return
-    about = other.close()
-    rate = BATCH / statistics.median(theirs)
-    yield {
-        "model": f"FactorizedPrior({CHANNELS}, {LATENTS})",
-        "library": about["library"],
-        "batch": ours["batch"],
-        "GMAC": round(about["macs"] / 1e9, 3),
-        "parameters_million": round(about["parameters"] / 1e6, 2),
-        "step_ms": round(1e3 * statistics.median(theirs), 1),
-        "images_per_s": round(rate, 3),
-    }
-    yield {
-        "model": "ours over theirs",
-        "GMAC": round(ours["GMAC"] * 1e9 / about["macs"], 3),
-        "images_per_s": round(ours["images_per_s"] / rate, 3),
-        "bar": BAR,
+    for name, other in others.items():
+        about = other.close()
+        row = {"model": f"FactorizedPrior({CHANNELS}, {LATENTS}){name}"}
+        row |= {"library": about["library"]}
+        row |= _measured(about["macs"], about["parameters"], theirs[name])
+        yield row
+        ratios = {key: round(ours[key] / row[key], 3) for key in ("GMAC", "images_per_s")}
+        yield {"model": f"ours over theirs{name}"} | ratios | {"bar": BAR}
+
+
+def _measured(macs, parameters, seconds):
+    """Columns of a model, from the seconds of its steps."""
+    return {
+        "batch": f"{BATCH} x {CROP} x {CROP}",
+        "GMAC": round(macs / 1e9, 3),
+        "parameters_million": round(parameters / 1e6, 2),
+        "step_ms": round(1e3 * statistics.median(seconds), 1),
+        "images_per_s": round(BATCH / statistics.median(seconds), 3),
     }
 
 
@@ -138,16 +140,26 @@ def _has_compressai(python):
     return True
 
 
-class _Other:
-    """The process of the other half."""
+def _others(python):
+    """Theirs by what is said of them: as Python starts, and with our allocator if that differs."""
+    without = {name: value for name, value in os.environ.items() if name not in ALLOCATOR}
+    found = {"": _Other(python, without)}
+    if len(without) < len(os.environ):
+        found[", with launch.sh's allocator"] = _Other(python, dict(os.environ))
+    return found
 
-    def __init__(self, python):
+
+class _Other:
+    """The process of the other half, in an environment."""
+
+    def __init__(self, python, environment):
         threads = len(os.sched_getaffinity(0))
         numbers = map(str, (BATCH, CROP, CHANNELS, LATENTS, threads))
         self._process = subprocess.Popen(
             [python or sys.executable, "-W", "ignore", str(OTHER), *numbers],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=environment,
             text=True,
         )
         self._about = self._answer()

@@ -1,6 +1,7 @@
 """Which photograph or sound a draw shows, which part of it, and in which colours."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import grain
@@ -38,14 +39,16 @@ class InEpochs:
     def __init__(self, count, batch, seed):
         """Of `count` pictures, for batches of `batch` rows."""
         self._batch = batch
-        self._order = grain.MapDataset.range(count).shuffle(seed=seed).repeat()
+        order = grain.MapDataset.range(count).shuffle(seed=seed).repeat()
+        # A place is looked up in `REUSE` steps, and that takes as long as decoding a small picture.
+        self._place = functools.lru_cache(2 * batch)(order.__getitem__)
 
     def __call__(self, element, rng):
         """The place of the picture in row element % batch of step element // batch."""
         del rng
         step, row = divmod(element, self._batch)
         phase = row * REUSE // self._batch
-        return self._order[(step + phase) // REUSE * self._batch + row]
+        return self._place((step + phase) // REUSE * self._batch + row)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +87,10 @@ class RandomCrop(grain.transforms.RandomMap):
             resized = Image.fromarray(square).resize((self.crop,) * 2, Image.Resampling.HAMMING)
             square = np.asarray(resized)
         down, right, transpose = rng.integers(2, size=3)
+        if self.recolour:  # before it is turned, as numpy is fast along memory
+            square = recoloured(square, self.recolour, rng)
         square = square[:: 1 - 2 * down, :: 1 - 2 * right]
-        square = square.transpose(1, 0, 2) if transpose else square
-        return recoloured(square, self.recolour, rng) if self.recolour else square
+        return square.transpose(1, 0, 2) if transpose else square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +138,8 @@ def recoloured(square: np.ndarray, strength: float, rng: np.random.Generator) ->
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     turn = np.cos(angle) * (np.eye(3) - grey) + np.sin(angle) * cross
     matrix = np.exp(contrast) * (grey + np.exp(saturation) * turn)
-    mean = square.mean()
-    changed = (square - np.float32(mean)) @ matrix.T.astype(np.float32) + np.float32(mean)
-    return np.clip(np.round(changed), 0, 255).astype(np.uint8)
+    mean = np.float32(square.mean())
+    pixels = (square - mean).reshape(-1, 3) @ matrix.T.astype(np.float32)
+    pixels += mean
+    np.clip(np.round(pixels, out=pixels), 0, 255, out=pixels)
+    return pixels.astype(np.uint8).reshape(square.shape)
