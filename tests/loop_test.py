@@ -20,11 +20,11 @@ from synjax import sweep
 from synjax.codec import start
 from synjax.evaluation import evaluate
 from synjax.reporting import progress, table
-from synjax.training import checkpoint, interruption, loop, plan
+from synjax.training import checkpoint, interruption, loop, mesh, plan
 from synjax.verbs import export, train
 
 
-def _train(asked, workdir, steps_before_kill=None):
+def _train(asked, workdir, steps_before_kill=None, devices=None):
     """Trains; raises KeyboardInterrupt after so many steps, as a user's Ctrl-C would."""
     made = plan.make(asked)
     sweep.open_workdir(workdir, asked)
@@ -35,7 +35,7 @@ def _train(asked, workdir, steps_before_kill=None):
         if steps_before_kill and count["steps"] == steps_before_kill:
             raise KeyboardInterrupt
 
-    return sweep.Trainer(made, workdir, progress).train_all()
+    return sweep.Trainer(made, workdir, progress, devices=devices).train_all()
 
 
 def _small(tiny_config):
@@ -92,11 +92,27 @@ def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
         jax.tree.map(np.testing.assert_array_equal, outcome.params, outcomes[name].params)
 
 
+def test_trials_of_a_stack_train_as_they_do_one_after_another(uninterrupted, small, tmp_path):
+    outcomes = _train(small(), tmp_path / "run", devices=mesh.make(stack=2))
+    assert list(outcomes) == list(uninterrupted[1])
+    records = sorted(uninterrupted[0].rglob("record.jsonl"))
+    assert len(records) == len(outcomes) == 6
+    for path in records:
+        losses = [
+            [json.loads(line)["loss"] for line in file.read_text().splitlines()]
+            for file in (path, tmp_path / "run" / path.relative_to(uninterrupted[0]))
+        ]
+        # Until a symbol is rounded the other way, which is felt from then on.
+        if path.is_relative_to(uninterrupted[0] / "encoders"):
+            np.testing.assert_allclose(*(loss[:5] for loss in losses), rtol=1e-5)
+        np.testing.assert_allclose(*losses, rtol=1e-2)
+
+
 def test_the_record_of_an_interrupted_run_has_every_step_once(uninterrupted, small, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         _train(small(), tmp_path / "run", 17)
     _train(small(), tmp_path / "run")
-    for path in uninterrupted[0].glob("*/*/record.jsonl"):
+    for path in uninterrupted[0].rglob("record.jsonl"):
         again = tmp_path / "run" / path.relative_to(uninterrupted[0])
         straight, resumed = (
             [{k: v for k, v in json.loads(line).items() if k != "seconds" and k != "time"}]
