@@ -25,9 +25,9 @@ BATCH, CROP, CHANNELS, LATENTS = 4, 128, 128, 192
 WIDTHS = {"analysis_width": 128, "synthesis_widths": (128, 320, 96)}
 CALLS = 3  # steps of one turn
 BAR = 1.3
-# What launch.sh sets for glibc's allocator. PyTorch gains more from it than we do, and whoever
-# trains with CompressAI does not have it.
-ALLOCATOR = ("MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
+# What launch.sh sets for glibc's allocator. PyTorch gains from it too, and whoever trains with
+# CompressAI does not have it.
+ALLOCATOR = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 OTHER = pathlib.Path(__file__).with_name("compressai_half.py")
 
 
