@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -176,3 +177,15 @@ def test_the_other_half_needs_nothing_of_ours():
     code = "import sys, runpy; runpy.run_path(sys.argv[1], run_name='half'); "
     code += "assert not {'jax', 'synjax', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code, str(comparison.OTHER)], check=True)
+
+
+def test_theirs_runs_as_python_starts_it_and_once_more_with_what_launch_sh_sets(monkeypatch):
+    exported = re.findall(r"^export (MALLOC_\w+)=", (conftest.ROOT / "launch.sh").read_text(), re.M)
+    assert exported == list(comparison.ALLOCATOR)
+    monkeypatch.setattr(comparison, "_Other", lambda python, environment: set(environment))
+    for name in comparison.ALLOCATOR:
+        monkeypatch.delenv(name, raising=False)
+    (alone,) = comparison._others(None).values()
+    monkeypatch.setenv(exported[0], "0")
+    without, with_it = comparison._others(None).values()
+    assert without == alone and with_it == alone | {exported[0]}

@@ -276,6 +276,9 @@ def test_batches_are_a_function_of_seed_and_step_whoever_reads_them(folders):
     np.testing.assert_array_equal(resumed, whole[8:])
     np.testing.assert_array_equal(_batches(_source(folders), 12, rows=[1, 5]), whole[:, [1, 5]])
     assert np.mean(_batches(_source(folders), 12, seed=2) != whole) > 0.9
+    apart = pipeline.train_batches(_source(folders), batch=8, crop=16, seed=1, threads=1, workers=2)
+    np.testing.assert_array_equal(np.stack(list(itertools.islice(apart, 12))), whole)
+    apart.close()
 
 
 def test_another_process_opens_the_address_itself(folders):

@@ -2,9 +2,9 @@
 
 CompressAI (Bégaint et al. 2020, arXiv:2011.03029) runs in a process of its own, with any Python
 that has it, with the allocator as Python sets it and as launch.sh does; all take turns.
-FactorizedPrior is the model of Ballé et al. 2018
-(arXiv:1802.01436) without a hyperprior; beside it stands our codec with one group and a factorised
-prior, in stage `fidelity`, wide enough to have no fewer multiply-accumulates in g_a and g_s.
+FactorizedPrior is the model of Ballé et al. 2018 (arXiv:1802.01436) without a hyperprior; beside it
+stands our codec with one group and a factorised prior, in stage `fidelity`, wide enough to have no
+fewer multiply-accumulates in g_a and g_s.
 """
 
 import importlib.util

@@ -38,17 +38,19 @@ class InEpochs:
 
     def __init__(self, count, batch, seed):
         """Of `count` pictures, for batches of `batch` rows."""
-        self._batch = batch
-        order = grain.MapDataset.range(count).shuffle(seed=seed).repeat()
-        # A place is looked up in `REUSE` steps, and that takes as long as decoding a small picture.
-        self._place = functools.lru_cache(2 * batch)(order.__getitem__)
+        self._count, self._batch, self._seed = count, batch, seed
 
     def __call__(self, element, rng):
         """The place of the picture in row element % batch of step element // batch."""
         del rng
         step, row = divmod(element, self._batch)
         phase = row * REUSE // self._batch
-        return self._place((step + phase) // REUSE * self._batch + row)
+        return _shuffled(self._count, self._seed, (step + phase) // REUSE * self._batch + row)
+
+
+@functools.lru_cache(2**14)  # every place is asked for in `REUSE` steps, and dear to find
+def _shuffled(count, seed, place):
+    return grain.MapDataset.range(count).shuffle(seed=seed).repeat()[place]
 
 
 @dataclasses.dataclass(frozen=True)
