@@ -75,16 +75,22 @@ def get_config(arg=""):
         "terms": {"texture": texture, "contrast": contrast, "patches": patches},
         "weights": {"texture": 0.5, "contrast": 12.0, "patches": 0.6},
     }
-    config.codec.update({"groups": (8, 184), "analysis_width": 64, "detail_width": 64})
+    # So long a training makes a hyper-latent and four groups pay: 4.9 % of the rate of two groups.
+    config.codec.update({"groups": (12, 36, 64, 80), "hyper": 32})
+    config.codec.update({"analysis_width": 64, "detail_width": 64})
     config.codec.synthesis_widths = (192, 96, 48)
+    for stage in config.stages.values():
+        stage.update({"level_lambda_d": (1.0,) * 4, "level_lambda_p": (1.0,) * 4})
     config.stages.fidelity.update(
-        {"steps": 16000, "batch": 4, "conditions": 4, "level_weights": (0.05, 0.95)}
+        {"steps": 16000, "batch": 4, "conditions": 4, "level_weights": (0.02, 0.02, 0.02, 0.94)}
     )
     config.stages.fidelity.update({"decay": 0.998, "checkpoint_every": 500})
-    config.stages.perception.update({"steps": 1000, "level_weights": (0.2, 0.8), "decay": 0.99})
+    config.stages.perception.update(
+        {"steps": 1000, "level_weights": (0.05, 0.05, 0.1, 1.0), "decay": 0.99}
+    )
     # From what detail starts at elsewhere the synthesis hardly learns to sharpen in so few steps.
     config.stages.perception.amount = 0.15
-    config.evaluation.update({"members": 2, "levels": (2,)})
+    config.evaluation.update({"members": 2, "levels": (4,)})
     if arg == "wide":
         config.name = "kodak_wide"
         config.codec.update(
