@@ -77,8 +77,9 @@ def get_config(arg=""):
     }
     # 4.9 % less rate than two groups after as many steps, each half as long again.
     config.codec.update({"groups": (12, 36, 64, 80), "hyper": 32})
-    config.codec.update({"analysis_width": 64, "detail_width": 64})
-    config.codec.synthesis_widths = (192, 96, 48)
+    config.codec.update(
+        {"analysis_width": 64, "detail_width": 64, "synthesis_widths": (192, 96, 48)}
+    )
     for stage in config.stages.values():
         stage.update({"level_lambda_d": (1.0,) * 4, "level_lambda_p": (1.0,) * 4})
     config.stages.fidelity.update(
