@@ -11,7 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from synjax.codec import modulation
+from synjax.codec import convolution, modulation
 
 COMPUTE = {"float32": None, "bfloat16": jnp.bfloat16}  # None: in the type of the input
 
@@ -42,7 +42,14 @@ class Layers:
             return self._hidden(
                 nn.Dense(width, kernel_init=kernel_init, name=name, **self._options)(x)
             )
-        layer = nn.Conv(width, (3,) * rank, kernel_init=kernel_init, name=name, **self._options)
+        layer = nn.Conv(
+            width,
+            (3,) * rank,
+            kernel_init=kernel_init,
+            name=name,
+            conv_general_dilated=convolution.same,
+            **self._options,
+        )
         return self._hidden(layer(x))
 
     def residual(self, x, features, name, rank=2):
