@@ -27,7 +27,7 @@ CALLS = 3  # steps of one turn
 BAR = 1.3
 # What launch.sh sets for glibc's allocator. PyTorch gains from it too, and whoever trains with
 # CompressAI does not have it.
-ALLOCATOR = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
+ALLOCATOR = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 OTHER = pathlib.Path(__file__).with_name("compressai_half.py")
 
 
