@@ -10,7 +10,7 @@ import dataclasses
 import json
 import pathlib
 
-from synjax.training import loop
+from synjax.training import schedule
 
 # What `training.plan` and `evaluation` read; whatever else there is they check themselves.
 REQUIRED = {
@@ -139,7 +139,7 @@ def _require_whole(path, config):
         for name in names:
             if name not in found:
                 raise ValueError(f"{path} is no configuration: it has no {group or 'key'} {name!r}")
-    fields = {field.name: field for field in dataclasses.fields(loop.Stage)}
+    fields = {field.name: field for field in dataclasses.fields(schedule.Stage)}
     needed = {name for name, field in fields.items() if _has_no_default(field)} - {"name"}
     for name, settings in config["stages"].items():
         missing, unknown = sorted(needed - set(settings)), sorted(set(settings) - set(fields))

@@ -20,7 +20,7 @@ from synjax import sweep
 from synjax.codec import start
 from synjax.evaluation import evaluate
 from synjax.reporting import progress, table
-from synjax.training import checkpoint, interruption, loop, mesh, plan
+from synjax.training import checkpoint, interruption, loop, mesh, plan, schedule
 from synjax.verbs import export, train
 
 
@@ -293,7 +293,7 @@ def test_a_trial_that_diverges_keeps_its_row_and_the_others_go_on(small, tmp_pat
 def test_every_condition_and_level_comes_up_as_often_as_asked(tiny_config):
     stage = plan.make(tiny_config("photos")).runs[1].stage
     count = 12
-    drawn = [loop.schedule(0, index, count, stage) for index in range(600)]
+    drawn = [schedule.of_step(0, index, count, stage) for index in range(600)]
     conditions = np.concatenate([chosen for chosen, _ in drawn])
     levels = np.concatenate([levels for _, levels in drawn])
     assert set(np.bincount(conditions, minlength=count)) == {600 * stage.conditions // count}
@@ -303,10 +303,12 @@ def test_every_condition_and_level_comes_up_as_often_as_asked(tiny_config):
 
 def test_the_schedule_is_a_function_of_seed_and_step(tiny_config):
     stage = plan.make(tiny_config("photos")).runs[1].stage
-    first, again, other = (loop.schedule(seed, 7, 12, stage) for seed in (0, 0, 1))
+    first, again, other = (schedule.of_step(seed, 7, 12, stage) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first[0], again[0])
     assert any(
-        not np.array_equal(loop.schedule(1, i, 12, stage)[0], loop.schedule(0, i, 12, stage)[0])
+        not np.array_equal(
+            schedule.of_step(1, i, 12, stage)[0], schedule.of_step(0, i, 12, stage)[0]
+        )
         for i in range(5)
     )
     assert other[0].shape == (stage.conditions,)

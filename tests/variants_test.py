@@ -13,7 +13,7 @@ import rich.console
 from synjax import sweep
 from synjax.codec import bitstream, start
 from synjax.reporting import table
-from synjax.training import checkpoint, loop, plan
+from synjax.training import checkpoint, loop, plan, schedule
 from synjax.verbs import evaluate, export, package, train
 
 
@@ -156,7 +156,7 @@ def test_a_continuous_decoder_trains_at_every_lambda_p_of_its_column(column):
     made = plan.make(column)
     conditions = made.runs[-1].conditions
     drawn = [
-        [loop.lambda_p_of(condition, made.codec.grid, 0, index) for index in range(200)]
+        [schedule.lambda_p_of(condition, made.codec.grid, 0, index) for index in range(200)]
         for condition in conditions
     ]
     ends = sorted((min(values), max(values)) for values in drawn)

@@ -67,7 +67,7 @@ def lower(plan, stage, stacked=1):
 
     Args:
       plan: `training.plan.Plan`.
-      stage: `loop.Stage`, one of the plan's.
+      stage: `schedule.Stage`, one of the plan's.
       stacked: trials that one call works on; more than one needs one condition a step.
 
     Returns:

@@ -14,7 +14,7 @@ def stages(asked, codec, source, config):
     """Raises ValueError where stages do not fit each other, the codec or the examples.
 
     Args:
-      asked: `loop.Stage` by name.
+      asked: `schedule.Stage` by name.
       codec: `codec.synonymous.Codec`.
       source: of training examples.
       config: plain dict.

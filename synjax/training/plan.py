@@ -11,7 +11,7 @@ from synjax import distortion, objective
 from synjax.codec import modulation, start, synonymous
 from synjax.data import pipeline, sources
 from synjax.perception import base, build
-from synjax.training import checks, loop
+from synjax.training import checks, schedule
 from synjax.training import runs as running
 
 # Crops, excerpts or vectors that the KLT is estimated from.
@@ -119,7 +119,7 @@ class Plan:
         Args:
           seed: of what is drawn.
           lambda_d: all that the parameters serve, a tuple; None for those of the first run.
-          stage: `loop.Stage` that trains them; None for parameters that serve every λ_p.
+          stage: `schedule.Stage` that trains them; None for parameters that serve every λ_p.
         """
         codec = self.codec if stage is None else self.codec_of(stage)
         own = dataclasses.replace(codec.grid, lambda_d=lambda_d or self.runs[0].lambda_d)
@@ -135,7 +135,7 @@ class Plan:
         """Eq. 62 as a stage sees it.
 
         Args:
-          stage: `loop.Stage`.
+          stage: `schedule.Stage`.
           axes: the codec's KLT [E, E], directions for a sliced distance.
         """
         if stage.name == "fidelity":
@@ -216,7 +216,7 @@ def _stage(name, settings):
     """The stage of a configuration; a target that is None is none."""
     targets = settings.get("targets", {})
     set_ = {term: most for term, most in targets.items() if most is not None}
-    return loop.Stage(name=name, **settings | {"targets": set_})
+    return schedule.Stage(name=name, **settings | {"targets": set_})
 
 
 def _codec(settings, source, grid):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from synjax import objective
-from synjax.training import loop
+from synjax.training import schedule
 
 # What serves the grid: one set of parameters that is told the λ's, one for every point, or (of
 # decoders) one that is trained at every λ_p between the points too.
@@ -29,15 +29,15 @@ class Run:
 
     Attributes:
       name: directory below the working directory.
-      stage: `loop.Stage`.
+      stage: `schedule.Stage`.
       conditions: the (λ_d, λ_p) that it serves.
       parent: name of the run whose parameters it starts from, or None.
       seed: of everything random in its training.
     """
 
     name: str
-    stage: loop.Stage
-    conditions: tuple[loop.Condition, ...]
+    stage: schedule.Stage
+    conditions: tuple[schedule.Condition, ...]
     parent: str | None
     seed: int
 
@@ -129,7 +129,7 @@ def make(stages, sweep, points, grid, seed, suffix):
         encoder = f"encoders/{_name(ld=d_set)}{suffix}"
         if two_stages:
             conditions = tuple(
-                loop.Condition(
+                schedule.Condition(
                     d,
                     0.0,
                     f"encoders/{_name(ld=(d,))}{suffix}/record",
@@ -149,7 +149,7 @@ def make(stages, sweep, points, grid, seed, suffix):
                 targets = _targets(stage, point, axes)
                 of_all = [_targets(other, point, axes) for other in stages.values()]
                 span = _span(grid, p, p_set) if continuous else None
-                conditions.append(loop.Condition(d, p, f"trials/{name}", targets, span))
+                conditions.append(schedule.Condition(d, p, f"trials/{name}", targets, span))
                 owner = encoder if stage.name == "perception" else decoder
                 asked = tuple(min(own) for own in zip(*of_all, strict=True))
                 trials.append(Trial(name, d, p, owner, decoder, seed, asked))
