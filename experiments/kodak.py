@@ -61,6 +61,7 @@ def get_config(arg=""):
     config.evaluation.classical = CODECS if arg != "tiny" else ("jpeg", "webp")
     if arg == "tiny":
         config.sweep.lambda_p = (1.0,)
+        config.codec.update({"context": True, "hyper": 4})
         return config
     config.data.source = ""  # by flag
     # BSDS500 is kept as JPEG: reduced, its blocks cannot be seen.

@@ -77,24 +77,24 @@ def test_what_makes_no_sense_is_refused_in_one_line(arguments, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_the_command_prints_one_number_or_writes_a_table_and_a_plot(command, tmp_path):
-    done = command("bounds", "--variances=1,0.25", "--distortion=0.2", "--perception=0.01")
+def test_the_command_prints_one_number_or_writes_a_table_and_a_plot(called, tmp_path):
+    done = called("bounds", "--variances=1,0.25", "--distortion=0.2", "--perception=0.01")
     assert done.returncode == 0, done.stderr
     expected = gaussian.rate_distortion_perception([1.0, 0.25], 0.2, 0.01)
     assert done.stdout == f"{expected:.6f} bits/dim\n"
     out = tmp_path / "bounds"
-    done = command("bounds", "--distortion=0.1:0.9:5", "--perception=0,inf", f"--out={out}")
+    done = called("bounds", "--distortion=0.1:0.9:5", "--perception=0,inf", f"--out={out}")
     assert done.returncode == 0, done.stderr
     written = pd.read_csv(out / "bounds.csv")
     assert len(written) == 10 and (out / "bounds.png").stat().st_size > 1000
-    refused = command("bounds", "--distortion=0")
+    refused = called("bounds", "--distortion=0")
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert command("bounds").returncode == 2
+    assert called("bounds").returncode == 2
 
 
-def test_the_audit_command_prints_every_statement_and_writes_the_document(command, tmp_path):
+def test_the_audit_command_prints_every_statement_and_writes_the_document(called, tmp_path):
     out = tmp_path / "audit.md"
-    done = command("audit", "--count=20", f"--out={out}")
+    done = called("audit", "--count=20", f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert "holds when" in done.stdout and "fails" in done.stdout
     assert out.read_text().startswith("# Audit of the paper's statements")

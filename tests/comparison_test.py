@@ -233,13 +233,13 @@ def test_a_plot_has_room_for_all_its_curves(tmp_path, monkeypatch):
         assert box.y0 >= 0 and box.x1 <= figure.bbox.x1 + 1
 
 
-def test_the_verb_compares_a_real_run_with_a_csv(tiny, command, tmp_path):
+def test_the_verb_compares_a_real_run_with_a_csv(tiny, called, tmp_path):
     results = table.read(tiny[0] / "table.csv")
     rows = results[(results.lambda_p == results.lambda_p.min()) & (results.level == 2)]
     lines = [f"doubled,{2 * row.bpp_exact!r},{row.psnr!r}\n" for row in rows.itertuples()]
     outside = _csv(tmp_path / "outside.csv", "name,bpp,psnr\n" + "".join(lines))
     out = tmp_path / "out"
-    done = command("compare", tiny[0], outside, f"--out={out}", "--against=doubled")
+    done = called("compare", tiny[0], outside, f"--out={out}", "--against=doubled")
     assert done.returncode == 0, done.stderr
     for path in out.iterdir():
         assert str(path) in done.stdout
@@ -266,9 +266,9 @@ def test_the_verb_compares_a_real_run_with_a_csv(tiny, command, tmp_path):
         (("requirements.txt", "--out=tests"), "holds something else"),
     ],
 )
-def test_the_verb_refuses_bad_input_in_one_line(command, tmp_path, arguments, named):
+def test_the_verb_refuses_bad_input_in_one_line(called, tmp_path, arguments, named):
     out = tmp_path / "out"
-    done = command("compare", *(argument.format(out) for argument in arguments))
+    done = called("compare", *(argument.format(out) for argument in arguments))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and named in done.stderr
     assert not out.exists()
 

@@ -50,8 +50,8 @@ def test_arguments_combine_and_a_critic_has_one_adversary():
     assert len(made.trials) == 4 and all(len(run.conditions) == 1 for run in made.runs)
 
 
-def test_targets_and_extras_can_be_set_by_flags(command, tmp_path):
-    done = command(
+def test_targets_and_extras_can_be_set_by_flags(called, tmp_path):
+    done = called(
         "train",
         "--config=configs/gaussian.py:tiny",
         f"--workdir={tmp_path / 'run'}",
@@ -63,7 +63,7 @@ def test_targets_and_extras_can_be_set_by_flags(command, tmp_path):
     # With decoders of their own there is no realism to choose; the rest is accepted.
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "evaluation.realism below 1 needs" in done.stderr
-    done = command(
+    done = called(
         "train",
         "--config=configs/gaussian.py:tiny",
         f"--workdir={tmp_path / 'run'}",

@@ -82,6 +82,22 @@ def command(environment):
     return run
 
 
+@pytest.fixture
+def called(monkeypatch, capfd):
+    """called(*arguments) is `command` in this process, which is started already."""
+    from synjax import main
+
+    def run(*arguments):
+        arguments = list(map(str, arguments))
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["launch.sh", *arguments])  # which ml_collections reads
+        capfd.readouterr()
+        status = main.main(arguments)
+        return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def tiny(command, tmp_path_factory):
     """A finished miniature of the quickstart: (working directory, CompletedProcess).
