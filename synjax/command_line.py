@@ -1,5 +1,7 @@
 """What each verb takes: its flags, its arguments, its configuration."""
 
+import re
+
 from absl import flags
 
 from synjax.data import pictures
@@ -41,6 +43,7 @@ DEVICE_FLAGS = ("mesh", "stack", "shard_parameters", "workers")  # each worker's
 CODED = ("compress", "decompress", "inspect")
 OWN_CODEC = ("compress", "decompress")  # which synjax comes with a codec for
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
+CALCULATES = ("bench", "package", "estimators", "classical", *OWN_CODEC)  # without a sweep
 TRAINED = ("quickstart", "sweep", "train", "evaluate")  # which take flags of devices
 
 # What a verb takes beside its flags.
@@ -228,7 +231,7 @@ def parse(verb, arguments):
       ValueError: in one line, what cannot be used, and what can.
     """
     # An experiment is a configuration that also says what its table must show.
-    arguments = [a.replace("--experiment", "--config", 1) for a in arguments]
+    arguments = [re.sub("^--experiment", "--config", a) for a in arguments]
     path, overrides = None, {}
     if verb in (*CONFIGURED, "evaluate"):
         from synjax import configuration

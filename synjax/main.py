@@ -77,7 +77,7 @@ def _share(values, workdir):
 def _experiment(arguments, verb):
     """The module of the experiment file, where there is one."""
     named = [a.partition("=")[2] for a in arguments if a.startswith(("--experiment=", "--config="))]
-    path = pathlib.Path((named[0] if named else command_line.QUICKSTART).partition(":")[0])
+    path = pathlib.Path((named[-1] if named else command_line.QUICKSTART).partition(":")[0])
     if (not named and verb != "quickstart") or not path.exists() or path.suffix == ".json":
         return None
     spec = importlib.util.spec_from_file_location("experiment", path)
@@ -99,7 +99,7 @@ def _dispatch(verb, arguments, console):
     arguments = command_line.joined(arguments)
     values, given, config = command_line.parse(verb, arguments)
     experiment = _experiment(arguments, verb)
-    if verb in ("bench", "package"):
+    if verb in command_line.CALCULATES or (verb == "inspect" and values.codec):
         _require_device()
     if verb == "bench":
         return _bench(config, values, console)

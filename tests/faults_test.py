@@ -11,6 +11,7 @@ import loop_test
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from PIL import Image
 
 from experiments.faults import kill_resume
 from synjax import main, records
@@ -126,6 +127,13 @@ def test_a_missing_device_is_one_line(command, tmp_path, platform):
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert f"JAX_PLATFORMS={platform}" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_codec_that_finds_no_device_is_one_line(command, tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    done = command("compress", tmp_path / "a.png", tmp_path / "a.syn", JAX_PLATFORMS="abacus")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "JAX_PLATFORMS=abacus" in done.stderr and not (tmp_path / "a.syn").exists()
 
 
 def test_a_run_that_is_killed_twice_ends_bit_for_bit_like_one_that_is_not(

@@ -7,11 +7,15 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import rich.console
 from PIL import Image
 from skimage import data
 
-from synjax import command_line, main
+from synjax import command_line, main, sweep
+from synjax.evaluation import evaluate
 from synjax.reporting import table
+from synjax.training import plan
+from synjax.verbs import export
 
 
 def test_the_quickstart_in_miniature_ends_with_a_table_and_the_paths_of_all_it_wrote(tiny):
@@ -140,6 +144,31 @@ def test_export_alone_rewrites_what_was_deleted(tiny, command, tmp_path):
     assert (workdir / "table.csv").read_bytes() == (tiny[0] / "table.csv").read_bytes()
 
 
+def test_claims_stay_with_the_table_that_they_are_of(tiny, tmp_path, capsys):
+    workdir = pathlib.Path(shutil.copytree(tiny[0], tmp_path / "copy"))
+    (workdir / "claims.json").write_text('[{"claim": "it is so", "holds": true, "measured": "1"}]')
+    export.export(workdir, rich.console.Console())
+    assert "it is so" in (workdir / "report.html").read_text()
+    path = next(workdir.glob("trials/*/rows.json"))
+    path.write_text(path.read_text().replace('"mse": ', '"mse": 1'))
+    export.export(workdir, rich.console.Console())
+    assert not (workdir / "claims.json").exists()
+    assert "it is so" not in (workdir / "report.html").read_text()
+
+
+def test_a_sweep_that_diverged_as_a_whole_still_has_a_table_and_a_page(tiny, tmp_path, capsys):
+    workdir = pathlib.Path(shutil.copytree(tiny[0], tmp_path / "copy"))
+    made = plan.make(sweep.read_config(workdir))
+    examples = evaluate.subjects(made.config)
+    for trial in made.trials:
+        rows = evaluate.failed_rows(made, trial, "rate not finite at step 7", examples)
+        (workdir / "trials" / trial.name / "rows.json").write_text(json.dumps(rows))
+    claims = export.export(workdir, rich.console.Console(), judge=lambda results: 1 / 0)
+    assert claims == [] and set(table.read(workdir / "table.csv").status) == {"diverged"}
+    assert "rate not finite at step 7" in (workdir / "report.html").read_text()
+    assert "rate not finite" in capsys.readouterr().out
+
+
 SWEEP = ("sweep", "--config=configs/photos.py:tiny")
 
 
@@ -161,15 +190,20 @@ SWEEP = ("sweep", "--config=configs/photos.py:tiny")
         ((*SWEEP, "--workdir={}", "--config.sweep.lambda_p=(0.0,-2.0)"), ("lambda_p", "-2")),
         ((*SWEEP, "--workdir={}", "--config.evaluation.members=0"), ("members", "0")),
         ((*SWEEP, "--workdir={}", "--config.stages.fidelity.crop=4"), ("crop", "4", "stride")),
+        (
+            (*SWEEP, "--workdir={}", "--config.codec.hyper=4", "--config.stages.fidelity.crop=48"),
+            ("fidelity.crop 48", "stride 8, 4 of them"),
+        ),
+        ((*SWEEP, "--workdir={}", "--config.codec.stride=64"), ("codec.stride", "at most 32")),
         ((*SWEEP, "--workdir={}", "--config.stages.fidelity.steps=0"), ("steps", "0")),
         (("evaluate", "--workdir={}"), ("holds no sweep",)),
         (("export", "--workdir={}"), ("holds no sweep",)),
         (("sweep", "stray", "--workdir={}"), ("stray",)),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(command, tmp_path, arguments, named):
+def test_bad_input_is_one_clear_line_and_status_2(called, tmp_path, arguments, named):
     workdir = tmp_path / "run"
-    done = command(*(argument.format(workdir) for argument in arguments))
+    done = called(*(argument.format(workdir) for argument in arguments))
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     for word in named:
@@ -177,9 +211,9 @@ def test_bad_input_is_one_clear_line_and_status_2(command, tmp_path, arguments, 
     assert not workdir.exists()
 
 
-def test_a_workdir_of_another_sweep_is_left_alone(tiny, command):
+def test_a_workdir_of_another_sweep_is_left_alone(tiny, called):
     before = sorted((p, p.stat().st_mtime_ns) for p in tiny[0].rglob("*"))
-    done = command(*SWEEP, f"--workdir={tiny[0]}", "--config.sweep.lambda_d=(10.0,200.0)")
+    done = called(*SWEEP, f"--workdir={tiny[0]}", "--config.sweep.lambda_d=(10.0,200.0)")
     assert done.returncode == 2
     assert "lambda_d" in done.stderr and done.stderr.count("\n") == 1
     assert sorted((p, p.stat().st_mtime_ns) for p in tiny[0].rglob("*")) == before
@@ -192,9 +226,14 @@ def test_a_directory_with_other_files_is_left_alone(command, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_an_experiment_is_a_flag_and_no_part_of_a_name():
+    values, _, _ = command_line.parse("export", ["--workdir=runs/rd--experiment2"])
+    assert values.workdir == "runs/rd--experiment2"
+
+
 @pytest.mark.parametrize("verb", ["sweep", "train", "evaluate", "export", "bench"])
-def test_help_describes_the_flags_of_each_verb(command, verb):
-    done = command(verb, "--help")
+def test_help_describes_the_flags_of_each_verb(called, verb):
+    done = called(verb, "--help")
     assert done.returncode == 0
     assert ("--out" if verb == "bench" else "--workdir") in done.stdout.replace("--[no]", "--")
 

@@ -176,23 +176,14 @@ def test_evaluation_vectors_are_one_example_with_at_most_limit_samples():
         pipeline.evaluation_examples(VECTORS, limit=0)
 
 
-def test_buckets_are_the_smallest_multiples_that_hold_the_shape():
-    for shape in itertools.product((1, 63, 64, 65, 128), repeat=2):
-        padded = pipeline.bucket_shape(shape, 64)
-        assert all(0 <= p - s < 64 and p % 64 == 0 for p, s in zip(padded, shape, strict=True))
-    for shape, multiple in (((3, 4), 0), ((0, 4), 2)):
-        with pytest.raises(ValueError, match="must be positive"):
-            pipeline.bucket_shape(shape, multiple)
-
-
-def test_padding_keeps_the_image_and_repeats_its_edge():
-    x = coordinates(3, 5).astype(np.float32)
-    padded = pipeline.pad_to(x, (5, 9))
-    rows, columns = np.minimum(np.arange(5), 2), np.minimum(np.arange(9), 4)
-    np.testing.assert_array_equal(padded, x[rows][:, columns])
-    np.testing.assert_array_equal(pipeline.pad_to(x, (3, 5)), x)
-    with pytest.raises(ValueError, match="cannot pad 3x5"):
-        pipeline.pad_to(x, (4, 4))
+def test_no_two_examples_have_one_name():
+    assert pipeline._distinct(["a", "b", "a", "a (2)", "a"]) == [
+        "a",
+        "b",
+        "a (2)",
+        "a (2) (2)",
+        "a (3)",
+    ]
 
 
 def test_recolouring_keeps_grey_grey_and_changes_colours():

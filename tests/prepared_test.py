@@ -158,6 +158,24 @@ def _folder(path, *files):
     return path
 
 
+@pytest.mark.parametrize("name", ["wood", "stone"])  # one that is held out and one that is not
+def test_the_only_picture_of_a_folder_is_trained_on(tmp_path, name):
+    mine, shards = _folder(tmp_path / "mine", f"{name}.png"), str(tmp_path / "s")
+    assert list(_all(sources.build(f"folder:{mine}", split="train", directory=shards))) == [name]
+
+
+def test_linked_folders_are_read_and_circles_are_not(tmp_path):
+    _folder(tmp_path / "disk", "far/0.png", "far/deep/1.png", "2.png")
+    mine = _folder(tmp_path / "mine", "train/3.png")
+    (mine / "test").symlink_to(tmp_path / "disk" / "far")
+    (mine / "train" / "again").symlink_to(mine)
+    (tmp_path / "disk" / "far" / "deep" / "up").symlink_to(tmp_path / "disk" / "far")
+    kind, splits, beside = folder.listing(str(mine))
+    found = {split: [str(f.relative_to(mine)) for f in files] for split, files in splits.items()}
+    assert kind == "picture" and not beside
+    assert found == {"train": ["train/3.png"], "test": ["test/0.png", "test/deep/1.png"]}
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Valid"])
 def test_no_picture_for_validation_is_trained_on(tmp_path, name):
     files = ("train/0.png", "train/1.png", f"{name}/2.png", f"{name}/3.png")

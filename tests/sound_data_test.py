@@ -212,6 +212,18 @@ def test_recordings_of_digits_are_split_by_their_index(recordings):
     assert names["train"] == {f"3_jane_{i}" for i in range(5, 8)}
 
 
+def test_damaged_recordings_are_one_line(recordings, tmp_path):
+    content = bytearray((recordings / fsdd.FILE).read_bytes())
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("recordings/3_jane_0.wav", bytes(content))
+    packed = bytearray((tmp_path / "packed.zip").read_bytes())
+    packed[200:240] = b"\xff" * 40
+    (tmp_path / fsdd.FILE).write_bytes(packed)
+    with pytest.raises(ValueError, match="recordings.zip.*free-spoken-digit-dataset") as caught:
+        sources.build("fsdd", split="train", path=str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_recordings_are_an_error_that_says_where_to_get_them(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="recordings.zip.*free-spoken-digit-dataset"):
         sources.build("fsdd", split="train", path=str(tmp_path))

@@ -196,6 +196,18 @@ def test_equal_encoders_have_equal_names_and_others_have_others(tiny_config):
     assert made.run_hash(made.runs[0]) not in names
 
 
+def test_weights_that_are_replaced_make_other_decoders(tiny_config, tmp_path):
+    path, names = tmp_path / "features.npz", set()
+    asked = tiny_config("photos")
+    asked["perception"] = {"name": "wasserstein_distortion", "features_path": str(path)}
+    kernels = [np.ones((3, 3, 3, 4), np.float32), np.zeros((3, 3, 3, 4), np.float32)]
+    for kernel in (*kernels, kernels[0]):
+        np.savez(path, level_0=kernel)
+        made = plan.make(asked)
+        names.add(tuple(made.run_hash(run) for run in made.runs))
+    assert len(names) == 2 and len({of_runs[0] for of_runs in names}) == 1  # the encoder knows none
+
+
 def test_an_encoder_serves_decoders_of_any_lambda_p(tiny_config, tmp_path):
     """What it learns does not depend on them, and each of them starts where it ended."""
     found = []

@@ -18,6 +18,11 @@ HYPER = "hyper"
 COARSE = 4  # latent positions per position of the hyper-latent, along each axis
 
 
+def unit(codec):
+    """Samples of x to whose multiples an axis is filled, so that every position is a whole one."""
+    return codec.stride * (COARSE if codec.hyper else 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """What is coded in one go.

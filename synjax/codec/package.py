@@ -96,6 +96,18 @@ class Artefact:
         )
 
 
+def require_fits(codec):
+    """Raises ValueError where a codec does not fit the format."""
+    if codec.levels > container.MAX_LEVELS:
+        raise ValueError(f"codec.groups may be at most {container.MAX_LEVELS}, got {codec.levels}")
+    unit = chain.unit(codec)
+    if codec.rank and (padding.unit(codec.rank) % unit or codec.stride > MAX_STRIDE[codec.rank]):
+        raise ValueError(
+            f"codec.stride must be at most {MAX_STRIDE[codec.rank]}, and {unit} divide "
+            f"{padding.unit(codec.rank)}, got {codec.stride}"
+        )
+
+
 def make(codec, params, lambda_d, lambda_p, has_realism=False):
     """An artefact, in memory.
 
@@ -112,14 +124,7 @@ def make(codec, params, lambda_d, lambda_p, has_realism=False):
     Raises:
       ValueError: a parameter that is not finite, or a codec that does not fit the format.
     """
-    if codec.levels > container.MAX_LEVELS:
-        raise ValueError(f"codec.groups may be at most {container.MAX_LEVELS}, got {codec.levels}")
-    unit = codec.stride * (chain.COARSE if codec.hyper else 1)
-    if codec.rank and (padding.unit(codec.rank) % unit or codec.stride > MAX_STRIDE[codec.rank]):
-        raise ValueError(
-            f"codec.stride must be at most {MAX_STRIDE[codec.rank]}, and {unit} divide "
-            f"{padding.unit(codec.rank)}, got {codec.stride}"
-        )
+    require_fits(codec)
     bound = codec.bind(params, lambda_d, lambda_p)
     bound = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), bound)
     for name in ("analysis", "detail", "synthesis") if codec.rank else ():

@@ -22,7 +22,7 @@ def halo(codec):
     needed = 4 * codec.stride + 64  # two residual blocks at the stride, four layers at 8, 4 and 4
     if codec.hyper:  # a residual block at four strides, four layers at one
         needed = max(needed, 12 * codec.stride)
-    unit = codec.stride * (chain.COARSE if codec.hyper else 1)
+    unit = chain.unit(codec)
     return -(-needed // unit) * unit
 
 

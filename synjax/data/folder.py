@@ -52,7 +52,7 @@ def listing(path):
     folder = pathlib.Path(path).expanduser().resolve()
     if not folder.is_dir():
         raise ValueError(f"folder:{path}: there is no such folder")
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    files = list(_files(folder))
     of_kind = {k: [p for p in files if p.suffix.lower() in own] for k, own in SUFFIXES.items()}
     of_kind = {kind: found for kind, found in of_kind.items() if found}
     if len(of_kind) > 1:
@@ -63,6 +63,18 @@ def listing(path):
         raise ValueError(f"folder:{path}: holds no picture or sound ({allowed})")
     ((kind, found),) = of_kind.items()
     return kind, *_splits(path, folder, found)
+
+
+def _files(folder, above=()):
+    """All files below a folder, sorted; links are followed, but into no folder that they lie in."""
+    own = folder.resolve()
+    if own in above:
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path, (*above, own))
+        elif path.is_file():
+            yield path
 
 
 def _splits(path, folder, files):
@@ -172,7 +184,8 @@ def _class(tfds, path, folder, kind, files, beside, key):
             if len(files) == 1:
                 held = [i for i, name in enumerate(written) if is_held_out(name)]
                 last = [len(written) - 1] if len(written) > 1 else []
-                self.info.metadata["held_out"] = held or last
+                # By its hash every file may be held out, or none.
+                self.info.metadata["held_out"] = held if 0 < len(held) < len(written) else last
 
     return Folder
 

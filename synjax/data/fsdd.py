@@ -5,6 +5,7 @@ import functools
 import os
 import pathlib
 import zipfile
+import zlib
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,8 @@ FILE = "recordings.zip"
 ENVIRONMENT = "SYNJAX_DATA"  # names a folder that holds fsdd/
 FIRST_OF_TRAIN = 5  # recordings 0 to 4 of every speaker and digit are for testing
 MOST_BYTES = 2**24  # of one recording
+# What zipfile raises for files that are damaged, encrypted or packed in another way.
+_UNREADABLE = (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +85,7 @@ def _read(path):
                     raise ValueError(f"{entry.filename} has {rate} Hz, not {Fsdd.sample_rate}")
                 x.setflags(write=False)
                 found.append((pathlib.PurePosixPath(entry.filename).stem, x))
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"fsdd: {file}: {error}. {_instructions()}") from None
     return found
 

@@ -5,7 +5,7 @@ have read, and sharded by row, so any number of processes reads the same global 
 """
 
 import dataclasses
-import math
+import itertools
 from collections.abc import Iterator, Sequence
 
 import grain
@@ -114,31 +114,19 @@ def evaluation_examples(source, *, limit: int | None = None) -> list[Example]:
     if source.kind == "vector":
         name = f"{source.name(0)}..{count - 1}"
         return [Example(name, source.rows(np.arange(count)))]
+    names = _distinct(source.name(i) for i in range(count))
     if source.kind == "sound":
-        return [Example(source.name(i), source[i]) for i in range(count)]
-    return [Example(source.name(i), _stack([source[i]])[0]) for i in range(count)]
+        return [Example(name, source[i]) for i, name in enumerate(names)]
+    return [Example(name, _stack([source[i]])[0]) for i, name in enumerate(names)]
 
 
-def bucket_shape(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
-    """(H, W) rounded up to multiples of `multiple`, so that few shapes are compiled.
-
-    Raises ValueError where a side or `multiple` is below 1.
-    """
-    if multiple < 1 or min(shape) < 1:
-        raise ValueError(f"shape and multiple must be positive, got {shape} and {multiple}")
-    height, width = (math.ceil(side / multiple) * multiple for side in shape)
-    return height, width
-
-
-def pad_to(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """An image [H, W, C] extended to [*shape, C]: its bottom and right edges are repeated.
-
-    Raises ValueError where `shape` is smaller than the image.
-    """
-    below, right = shape[0] - x.shape[0], shape[1] - x.shape[1]
-    if below < 0 or right < 0:
-        raise ValueError(f"cannot pad {x.shape[0]}x{x.shape[1]} to the smaller {tuple(shape)}")
-    return np.pad(x, ((0, below), (0, right), (0, 0)), mode="edge")
+def _distinct(names):
+    """The names, with a number behind each that was there before: a.jpg and a.png are both a."""
+    found = {}
+    for name in names:
+        others = (f"{name} ({number})" for number in itertools.count(2))
+        found[name if name not in found else next(n for n in others if n not in found)] = None
+    return list(found)
 
 
 def _stack(images: list[np.ndarray]) -> np.ndarray:

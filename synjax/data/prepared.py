@@ -71,7 +71,8 @@ class Prepared:
         name = self._record(i).get("name")
         if not isinstance(name, bytes):
             return f"{self.address.partition(':')[2]}_{i}"
-        return name.decode().rpartition(".")[0]
+        stem, dot, suffix = name.decode().rpartition(".")
+        return stem if dot else suffix
 
     @property
     def fingerprint(self) -> str:

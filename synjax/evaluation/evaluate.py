@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 from concurrent import futures
 
@@ -100,9 +101,11 @@ def trial_rows(plan, trial, params, examples, weights=None):
     sent = _of_all(send, [example.x for example in examples])
     count = plan.config["evaluation"]["members"]
     one = (measure.vectors, measure.sound, measure.picture)[plan.codec.rank]
+    # What is compared between sounds or seen by a fresh critic is of all of them.
+    kept = math.inf if plan.codec.rank == 1 or asked.critic_steps else views.SIGNALS
     for realism_asked in _realisms(plan, trial):
         measure_one = functools.partial(one, artefact.at(realism_asked), members=count, asked=asked)
-        measured = _of_all(measure_one, examples, sent)
+        measured = _of_all(_forgetting(measure_one, kept), itertools.count(), examples, sent)
         for place, level in enumerate(levels):
             values = [of_example[place][0] for of_example in measured]
             row = _identity(plan, trial, level, _count(plan, examples), realism_asked)
@@ -136,6 +139,16 @@ def _of_all(function, *columns):
     """A function of each example, two at a time: what waits for a device leaves the other core."""
     with futures.ThreadPoolExecutor(2) as pool:
         return list(pool.map(function, *columns))
+
+
+def _forgetting(measure_one, kept):
+    """A function of a signal's place too, which keeps the decoded pictures of the first alone."""
+
+    def measured(place, *arguments):
+        found = measure_one(*arguments)
+        return found if place < kept else [(row, None) for row, _ in found]
+
+    return measured
 
 
 def _realisms(plan, trial):

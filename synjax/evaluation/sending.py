@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from synjax.codec import bitstream, rendering
-from synjax.data import pipeline
 
 FLUSH_BITS = 32  # per group: the word that a range coder needs to be told apart from its successor
 
@@ -100,16 +99,13 @@ def _rates(artefact, x, stream, parsed, noisy):
 
 def _noisy(artefact, x, seed):
     """Bits of each group with noise in place of rounding, as in training: [L]."""
-    batch, mask, share = x, None, 1.0
-    if artefact.codec.rank == 2:
-        batch = pipeline.pad_to(x, pipeline.bucket_shape(x.shape[:2], 128))[None]
-        share = x.size / batch.size
-    if artefact.codec.rank == 1:  # silence is cheap: what was added must not count
+    batch, mask = x, None
+    if artefact.codec.rank:  # repeated edges and silence are cheap: what was added must not count
         place = rendering.place(artefact.codec, x.shape)
         batch, mask = place.signal(x)[None], place.latent(np.ones((*place.latent_sizes, 1)))[None]
     key = jax.random.key(seed)
     bits = np.asarray(_noisy_bits(artefact.codec, artefact.params, batch, key, mask), np.float64)
-    return bits.sum(0) * share
+    return bits.sum(0)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from synjax.codec import chain
 from synjax.data import pipeline
 from synjax.perception import build
 from synjax.training import runs
@@ -51,10 +52,12 @@ def _stage(stage, codec):
 
 
 def _crop(stage, codec, source, config):
-    if stage.crop < codec.stride or stage.crop % codec.stride:
+    unit = chain.unit(codec)
+    if stage.crop < unit or stage.crop % unit:
+        coarse = f", {chain.COARSE} of them with a hyper-latent" if codec.hyper else ""
         raise ValueError(
             f"stages.{stage.name}.crop {stage.crop} must be a multiple of the codec's "
-            f"stride {codec.stride}"
+            f"stride {codec.stride}{coarse}"
         )
     augment = dict(config["data"]["augment"]) if source.kind == "image" else {}
     # Reading one batch runs every check of the pipeline before hours are spent.

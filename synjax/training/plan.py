@@ -4,11 +4,12 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 
 import jax
 
 from synjax import distortion, objective
-from synjax.codec import modulation, start, synonymous
+from synjax.codec import modulation, package, start, synonymous
 from synjax.data import pipeline, sources
 from synjax.perception import base, build
 from synjax.training import checks, schedule
@@ -72,6 +73,9 @@ class Plan:
             depends["perception"] = self.config["perception"]
             if code := build.own_code(self.config["perception"]):
                 depends["perception_code"] = code
+        named = (run.stage.distortion or self.config["distortion"], depends.get("perception"))
+        if weights := [_digest(path) for options in named for path in _files(options)]:
+            depends["weights"] = weights
         for parent in (other for other in self.runs if other.name == run.parent):
             depends["parent"] = self.run_hash(parent)
         return config_hash(depends)
@@ -212,6 +216,22 @@ def make(config):
     return Plan(config=config, codec=codec, source=source, runs=tuple(runs), trials=tuple(trials))
 
 
+def _files(options):
+    """The paths of trained weights that the options of a distortion or a perception name."""
+    if not isinstance(options, dict):
+        return
+    for name, value in options.items():
+        is_path = name in ("weights", "features_path") and isinstance(value, str)
+        if is_path and os.path.isfile(value):
+            yield value
+        yield from _files(value)
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _stage(name, settings):
     """The stage of a configuration; a target that is None is none."""
     targets = settings.get("targets", {})
@@ -235,4 +255,6 @@ def _codec(settings, source, grid):
     if rank == 0:
         settings["stride"] = 1
         settings["groups"] = settings["groups"] or (shape[-1],)  # all components in one group
-    return synonymous.Codec(rank=rank, channels=shape[-1], grid=grid, **settings)
+    codec = synonymous.Codec(rank=rank, channels=shape[-1], grid=grid, **settings)
+    package.require_fits(codec)
+    return codec

@@ -44,16 +44,20 @@ def export(workdir, console, judge=None):
                 missing.append(str(home.relative_to(workdir) / trial.name))
     if not rows:
         raise ValueError(f"no trial of {workdir} was evaluated yet: run `sweep` or `evaluate`")
-    (workdir / CLAIMS).unlink(missing_ok=True)  # of a table that is about to be replaced
     results = table.frame(rows)
     outside = reading.classical(workdir)
+    before = _bytes(workdir / "table.csv")
     paths = table.write(results, workdir, outside)
+    if _bytes(workdir / "table.csv") != before:
+        (workdir / CLAIMS).unlink(missing_ok=True)  # they are of the table that was
     paths += signals.merge(found, workdir)
     variances = getattr(plan.source, "variances", None)
     paths += plots.rate_distortion(results, workdir / "plots", variances, outside)
-    paths += plots.distortion_perception(results, workdir / "plots", variances)
-    verdicts = judge(results) if judge else []
-    if judge:
+    if table.divergences(results):  # none where all diverged
+        paths += plots.distortion_perception(results, workdir / "plots", variances)
+    verdicts = []
+    if judge and (results.status == "ok").any():
+        verdicts = judge(results)
         _write_claims(verdicts, workdir)
     paths.append(page.write(reading.read([workdir]), workdir / REPORT))
     table.print_table(results, console)
@@ -68,6 +72,10 @@ def export(workdir, console, judge=None):
     if sheets:
         console.print(f"  {workdir / pattern}  ({len(sheets)} contact sheets)", highlight=False)
     return verdicts
+
+
+def _bytes(path):
+    return path.read_bytes() if path.exists() else None
 
 
 def _write_claims(verdicts, workdir):
