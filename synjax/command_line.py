@@ -43,7 +43,7 @@ DEVICE_FLAGS = ("mesh", "stack", "shard_parameters", "workers")  # each worker's
 CODED = ("compress", "decompress", "inspect")
 OWN_CODEC = ("compress", "decompress")  # which synjax comes with a codec for
 CONFIGURED = ("quickstart", "sweep", "train", "bench")
-CALCULATES = ("bench", "package", "estimators", "classical", *OWN_CODEC)  # without a sweep
+CALCULATES = ("bench", "package", "estimators", "classical", *OWN_CODEC)  # on JAX's own device
 TRAINED = ("quickstart", "sweep", "train", "evaluate")  # which take flags of devices
 
 # What a verb takes beside its flags.

@@ -10,8 +10,8 @@ import optax
 # The KLT starts where training would end; constants of normalisation stay what they are.
 LEARNING_RATE_SCALE = {"klt": 0.1, "mean": 0.1, "deviation": 0.0, "log_sigma": 0.0}
 # Per-channel weights of a few entries can move faster than kernels.
-SMALL = 2**14  # entries of a leaf
 FAST = {"amplitude": 10.0, "sampled_weight": 10.0}
+SMALL = 2**14  # entries of a leaf, below which it is updated with others
 
 
 @flax.struct.dataclass
